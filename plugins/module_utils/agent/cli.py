@@ -1,0 +1,84 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""`slipway`: the command on the host. Each domain brings its own sub-commands and kinds of job."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from ..backup import commands as backup
+from ..common.errors import SlipwayError
+from ..common.events import sentence
+from ..common.version import __version__
+from ..probe import commands as probe
+from ..release import commands as release
+from ..tenancy import commands as tenancy
+from . import jobs, status
+
+DOMAINS = (release, tenancy, backup, probe)
+
+
+def handlers() -> dict[str, jobs.Handler]:
+    """Every kind of job that this agent can do."""
+    return {kind: handler for domain in DOMAINS for kind, handler in getattr(domain, "JOBS", {}).items()}
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="slipway", description="Stacks, releases, tenants, backups and health of this host.")
+    top.add_argument("--version", action="version", version=f"slipway {__version__}")
+    sub = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    status.register(sub)
+    for domain in DOMAINS:
+        domain.register(sub)
+    _register_jobs(sub)
+    return top
+
+
+def _register_jobs(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    sub.add_parser("jobs", help="list the jobs on record").set_defaults(func=_jobs)
+    follow = sub.add_parser("follow", help="show a job's progress until it ends (default: the newest)")
+    follow.add_argument("job", nargs="?")
+    follow.set_defaults(func=_follow)
+    job = sub.add_parser("job", help="do a job's work (started by systemd)")
+    job.add_argument("verb", choices=["run"])
+    job.add_argument("job")
+    job.set_defaults(func=lambda args: jobs.execute(args.job, handlers()))
+
+
+def _jobs(args: argparse.Namespace) -> int:
+    for name in jobs.listing():
+        print(f"{name}  {jobs.view(name).state}")
+    return 0
+
+
+def _follow(args: argparse.Namespace) -> int:
+    known = jobs.listing()
+    if not args.job and not known:
+        raise SlipwayError("There is no job on record.")
+    name = args.job or known[-1]
+    offset = 0
+    while True:
+        current = jobs.view(name, offset, wait_seconds=5.0)
+        offset = current.offset
+        for event in current.events:
+            print(sentence(event), flush=True)
+        if current.finished:
+            break
+    if current.error:
+        raise SlipwayError.from_dict(current.error)
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    try:
+        return int(args.func(args))
+    except SlipwayError as error:
+        print(f"slipway: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130

@@ -1,0 +1,255 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Jobs: work that outlives the connection that asked for it.
+
+A module writes a request and starts the installed agent as a transient systemd unit; the agent writes events and, last
+of all, a result. Whoever asks again (the same module, another controller, a person with `slipway follow`) reads the
+same files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ..common.errors import SlipwayError
+from ..common.events import Emitter, line, sentence
+from ..common.files import read_json, write_json
+from ..common.process import run
+from ..common.version import __version__
+
+JOBS_DIRECTORY = Path("/var/lib/slipway/jobs")
+AGENT_COMMAND = "/usr/bin/slipway"
+AGENT_VERSION_FILE = Path("/usr/lib/slipway/VERSION")
+KEPT_JOBS = 50
+POLL_SECONDS = 0.25
+LOST_AFTER_SECONDS = 3.0
+
+Handler = Callable[[dict[str, Any], Emitter], dict[str, Any]]
+
+
+@dataclass
+class JobView:
+    """What a job has told since `offset` (a byte position in its events)."""
+
+    job: str
+    state: str  # running | succeeded | failed | lost
+    offset: int = 0
+    events: list[dict[str, Any]] = field(default_factory=list)
+    result: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.state != "running"
+
+
+def require_agent() -> None:
+    """The engine that does the work is the installed one: it has to be there, in this version."""
+    try:
+        installed = AGENT_VERSION_FILE.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        raise SlipwayError(
+            "The Slipway agent is not installed on this host.",
+            hint="Run role slipway.vps.agent first (playbook slipway.vps.site does so).",
+        ) from None
+    if installed != __version__:
+        raise SlipwayError(
+            f"The Slipway agent on this host is version {installed}, this collection is {__version__}.",
+            hint="Update it with: ansible-playbook slipway.vps.site --tags agent",
+        )
+
+
+def directory(job: str) -> Path:
+    if not job or "/" in job or job.startswith("."):
+        raise SlipwayError(f"{job!r} is not the id of a job.", hint="List the jobs with: slipway jobs")
+    return JOBS_DIRECTORY / job
+
+
+def unit(job: str) -> str:
+    return f"slipway-job-{job}.service"
+
+
+def start(kind: str, request: dict[str, Any], label: str) -> str:
+    """Start the job, or join the running one that was asked for exactly the same; return its id."""
+    require_agent()
+    JOBS_DIRECTORY.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key = hashlib.sha256(json.dumps([kind, request], sort_keys=True, default=str).encode()).hexdigest()
+    running = _running_with(key)
+    if running:
+        return running
+    _prune()
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+    job = f"{kind.replace('.', '-')}-{stamp}-{secrets.token_hex(3)}"
+    place = directory(job)
+    place.mkdir(mode=0o700)
+    write_json(place / "job.json", {"kind": kind, "label": label, "key": key, "started": stamp})
+    write_json(place / "request.json", {"kind": kind, "request": request})
+    run(
+        [
+            "systemd-run",
+            f"--unit={unit(job)}",
+            f"--description=Slipway: {label}",
+            "--collect",
+            "--quiet",
+            "--property=KillMode=mixed",
+            "--property=TimeoutStopSec=120",
+            AGENT_COMMAND,
+            "job",
+            "run",
+            job,
+        ],
+        timeout=30,
+    )
+    return job
+
+
+def _running_with(key: str) -> str | None:
+    for job in listing():
+        note = read_json(directory(job) / "job.json", {})
+        if note.get("key") == key and not (directory(job) / "result.json").exists() and _unit_runs(job):
+            return job
+    return None
+
+
+def listing() -> list[str]:
+    """Every job that is still on record, oldest first."""
+    if not JOBS_DIRECTORY.is_dir():
+        return []
+    return [entry.name for entry in sorted(JOBS_DIRECTORY.iterdir(), key=lambda entry: entry.stat().st_mtime)]
+
+
+def _prune() -> None:
+    for job in listing()[:-KEPT_JOBS]:
+        if not _unit_runs(job):
+            shutil.rmtree(directory(job), ignore_errors=True)
+
+
+def _unit_runs(job: str) -> bool:
+    answer = run(["systemctl", "is-active", unit(job)], timeout=10, check=False).stdout.strip()
+    return answer in ("active", "activating", "deactivating", "reloading")
+
+
+def view(job: str, offset: int = 0, wait_seconds: float = 0.0) -> JobView:
+    """The events after `offset`; waits up to `wait_seconds` for something to tell."""
+    place = directory(job)
+    if not (place / "job.json").exists():
+        raise SlipwayError(f"There is no job {job} on this host.", hint="List the jobs with: slipway jobs")
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        current = _look(job, place, offset)
+        if current.finished or current.events or time.monotonic() >= deadline:
+            return current
+        time.sleep(POLL_SECONDS)
+
+
+def _look(job: str, place: Path, offset: int) -> JobView:
+    # The result is looked for first: events are all written before it, so none can be missed.
+    outcome = read_json(place / "result.json")
+    events, position = _events(place / "events.jsonl", offset)
+    if outcome is not None:
+        state = "succeeded" if outcome.get("ok") else "failed"
+        return JobView(job, state, position, events, outcome.get("result"), outcome.get("error"))
+    if _unit_runs(job) or _just_started(place) or (place / "result.json").exists():
+        return JobView(job, "running", position, events)
+    lost = SlipwayError(
+        f"The job {job} ended without a result: it was killed or the host restarted.",
+        hint=f"Read why with: journalctl -u {unit(job)} ; then run the same playbook again, it resumes.",
+    )
+    return JobView(job, "lost", position, events, None, lost.as_dict())
+
+
+def _just_started(place: Path) -> bool:
+    return time.time() - place.stat().st_mtime < LOST_AFTER_SECONDS
+
+
+def _events(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
+    try:
+        with path.open("rb") as handle:
+            handle.seek(offset)
+            data = handle.read()
+    except FileNotFoundError:
+        return [], offset
+    whole = data[: data.rfind(b"\n") + 1]
+    return [json.loads(text) for text in whole.splitlines()], offset + len(whole)
+
+
+def wait(job: str, timeout: float, on_event: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
+    """Follow the job to its end; return its result or raise its error."""
+    deadline = time.monotonic() + timeout
+    offset = 0
+    while True:
+        current = view(job, offset, wait_seconds=2.0)
+        offset = current.offset
+        for event in current.events:
+            if on_event:
+                on_event(event)
+        if current.state == "succeeded":
+            return current.result or {}
+        if current.finished:
+            raise SlipwayError.from_dict(current.error or {})
+        if time.monotonic() >= deadline:
+            raise SlipwayError(
+                f"The job {job} is still running after {timeout:g} s.",
+                hint=f"It goes on by itself; watch it on the host with: slipway follow {job}",
+            )
+
+
+def execute(job: str, handlers: dict[str, Handler]) -> int:
+    """Do the work (inside the transient unit) and record its result; the exit status is the unit's."""
+    place = directory(job)
+    asked = read_json(place / "request.json")
+    if asked is None:
+        raise SlipwayError(f"The job {job} has no request: it ran before.", hint="Run the playbook again.")
+    os.unlink(place / "request.json")  # it may hold secrets, and nobody needs it any more
+    handler = handlers.get(asked["kind"])
+    with (place / "events.jsonl").open("a", encoding="utf-8") as log:
+
+        def to_file(event: dict[str, Any]) -> None:
+            log.write(line(event) + "\n")
+            log.flush()
+
+        emitter = Emitter(to_file, lambda event: print(sentence(event), flush=True))
+        signal.signal(signal.SIGTERM, _stop)
+        try:
+            if handler is None:
+                raise SlipwayError(f"The agent knows no work of the kind {asked['kind']!r}.")
+            outcome: dict[str, Any] = {"ok": True, "result": handler(asked["request"], emitter)}
+        except SlipwayError as error:
+            outcome = {"ok": False, "error": error.as_dict()}
+        except Exception as error:
+            # The job must end with a record whatever happened; the traceback goes to the journal.
+            _record(place, {"ok": False, "error": _unexpected(job, error).as_dict()}, emitter)
+            raise
+    _record(place, outcome, emitter)
+    return 0 if outcome["ok"] else 1
+
+
+def _record(place: Path, outcome: dict[str, Any], emitter: Emitter) -> None:
+    outcome["phases"] = emitter.phases
+    write_json(place / "result.json", outcome)
+    if not outcome["ok"]:
+        print(SlipwayError.from_dict(outcome["error"]), flush=True)
+
+
+def _unexpected(job: str, error: Exception) -> SlipwayError:
+    return SlipwayError(
+        f"The agent failed unexpectedly ({type(error).__name__}: {error}).",
+        hint=f"Read the whole of it with: journalctl -u {unit(job)}",
+    )
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise SlipwayError(f"The job was stopped by signal {number}.", hint="Run the same playbook again, it resumes.")
