@@ -1,0 +1,80 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Follow a job of the agent from the controller and print its progress while it runs."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ..module_utils.common.events import sentence
+
+POLL_SECONDS = 3
+LOST_POLLS_ALLOWED = 20
+
+display = Display()
+
+
+class JobAction(ActionBase):
+    """Starts the module without waiting, then polls the job, so that a lost connection loses no work."""
+
+    module = ""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        follow = boolean(self._templar.template(arguments.get("wait", True)))
+        if self._task.check_mode or self._task.async_val or not follow:
+            return self._call(self.module, arguments, task_vars)
+        started = self._call(self.module, {**arguments, "wait": False}, task_vars)
+        job = started.pop("job", None)
+        if started.get("failed") or not job:
+            return started
+        return {**started, **self._follow(job, task_vars)}
+
+    def _call(self, module: str, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        return self._execute_module(module_name=module, module_args=arguments, task_vars=task_vars)
+
+    def _follow(self, job: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        host = (task_vars or {}).get("inventory_hostname", "")
+        offset = 0
+        lost = 0
+        while True:
+            view = self._call(
+                "slipway.vps.agent_job", {"job": job, "offset": offset, "wait": POLL_SECONDS}, task_vars
+            )
+            if view.get("unreachable") or "state" not in view:
+                lost += 1
+                if lost > LOST_POLLS_ALLOWED or not view.get("unreachable"):
+                    return {**view, "failed": True, "job": job}
+                display.warning(f"{host}: the connection is lost, the job {job} goes on; asking again")
+                time.sleep(POLL_SECONDS)
+                continue
+            lost = 0
+            offset = view["offset"]
+            for event in view["events"]:
+                if event.get("event") != "start":
+                    display.display(f"  {host} | {sentence(event)}")
+            if view["state"] != "running":
+                return outcome(view)
+
+
+def outcome(view: dict[str, Any]) -> dict[str, Any]:
+    """The finished job as the module's own result."""
+    if view["state"] == "succeeded":
+        return dict(view.get("result") or {})
+    error = view.get("error") or {}
+    message = f"{error.get('message', '')} {error.get('hint', '')}".strip()
+    return {
+        **(error.get("details") or {}),
+        "failed": True,
+        "msg": message,
+        "failed_phase": error.get("phase", ""),
+        "job": view["job"],
+    }
