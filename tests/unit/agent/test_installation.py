@@ -1,0 +1,46 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from ansible_collections.slipway.vps.plugins.module_utils.agent import installation
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    monkeypatch.setattr(installation, "LIBRARY", tmp_path / "lib")
+    monkeypatch.setattr(installation, "COMMAND", tmp_path / "bin" / "slipway")
+    return tmp_path
+
+
+def test_the_installed_package_runs_by_itself(host):
+    installation.apply(installation.plan(installation.wanted(installation.source())))
+    code = f"import sys; sys.path.insert(0, {str(host / 'lib')!r}); from slipway.agent.cli import main; main(['--version'])"
+    answer = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False)
+    assert answer.stdout.startswith("slipway 0."), answer.stderr
+
+
+def test_a_second_plan_is_empty_and_drift_is_found(host):
+    tree = installation.wanted(installation.source())
+    installation.apply(installation.plan(tree))
+    assert not installation.plan(tree).changed
+    damaged = host / "lib" / "slipway" / "common" / "lock.py"
+    damaged.write_text("")
+    (host / "lib" / "slipway" / "old.py").write_text("")
+    plan = installation.plan(tree)
+    assert list(plan.write) == [str(damaged)]
+    assert plan.remove == [str(host / "lib" / "slipway" / "old.py")]
+    installation.apply(plan)
+    assert not installation.plan(tree).changed
+
+
+def test_uninstall_says_whether_there_was_something(host):
+    installation.apply(installation.plan(installation.wanted(installation.source())))
+    assert installation.uninstall() is True
+    assert installation.uninstall() is False
