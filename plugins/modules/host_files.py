@@ -1,0 +1,211 @@
+#!/usr/bin/python
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_files
+short_description: Keep a set of configuration files as one transaction
+version_added: 0.1.0
+description:
+  - Writes all files and directories of one service in a single call, tests them together and makes them live with at
+    most one reload. If the test or the reload fails, every file is put back as it was.
+  - Replaces a loop of template tasks with one task, so that a second run over dozens of files takes one round trip.
+  - A run that was killed after writing and before O(apply) is remembered until the next reboot, and the next run applies.
+author: Slipway contributors (!UNKNOWN)
+options:
+  files:
+    description: Files with their whole content.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Absolute path.
+        type: str
+        required: true
+      content:
+        description: The whole text, usually from P(ansible.builtin.template#lookup).
+        type: str
+        required: true
+      mode:
+        description: Permission bits, as a string of octal digits.
+        type: str
+        default: "0644"
+      owner:
+        description: Owner's name or number.
+        type: str
+        default: root
+      group:
+        description: Group's name or number.
+        type: str
+        default: root
+      validate:
+        description: Command that must accept the file before it takes its place. C({path}) is the new file.
+        type: list
+        elements: str
+        default: []
+      secret:
+        description: Whether to leave the content out of the diff.
+        type: bool
+        default: false
+  directories:
+    description: Directories that must exist.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Absolute path.
+        type: str
+        required: true
+      mode:
+        description: Permission bits, as a string of octal digits.
+        type: str
+        default: "0755"
+      owner:
+        description: Owner's name or number.
+        type: str
+        default: root
+      group:
+        description: Group's name or number.
+        type: str
+        default: root
+  absent:
+    description: Files, or shell patterns of files, that must not exist. Directories are never removed.
+    type: list
+    elements: str
+    default: []
+  test:
+    description: Command that must accept the whole configuration once it is written. Runs only if a file changed.
+    type: list
+    elements: str
+    default: []
+  apply:
+    description: Commands that make the files live, each a list of words. Run only if a file changed.
+    type: list
+    elements: list
+    default: []
+attributes:
+  check_mode:
+    description: Reports what would change. Neither O(test) nor O(apply) is run.
+    support: full
+  diff_mode:
+    description: Shows the text of each file before and after, except of files with O(files[].secret=true).
+    support: full
+  idempotent:
+    description: Reports a change only if a file, a mode or an owner differed, or an interrupted run has to be applied.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Configure Nginx
+  slipway.vps.host_files:
+    directories:
+      - path: /etc/nginx/slipway
+    files:
+      - path: /etc/nginx/nginx.conf
+        content: "{{ lookup('ansible.builtin.template', 'nginx.conf.j2') }}"
+    absent:
+      - /etc/nginx/sites-enabled/default
+    test: [/usr/sbin/nginx, -t]
+    apply:
+      - [systemctl, reload, nginx.service]
+"""
+
+RETURN = r"""
+changed_paths:
+  description: Files and directories that were changed, or would be in check mode.
+  returned: success
+  type: list
+  elements: str
+  sample: [/etc/nginx/nginx.conf]
+applied:
+  description: Whether the commands in O(apply) were run.
+  returned: success
+  type: bool
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
+from ansible_collections.slipway.vps.plugins.module_utils.host import files as host_files
+
+OWNERSHIP = {
+    "owner": {"type": "str", "default": "root"},
+    "group": {"type": "str", "default": "root"},
+}
+
+
+def file_spec(item: dict) -> host_files.FileSpec:
+    return host_files.FileSpec(**{**item, "mode": octal(item["mode"]), "validate": tuple(item["validate"])})
+
+
+def directory_spec(item: dict) -> host_files.DirectorySpec:
+    return host_files.DirectorySpec(**{**item, "mode": octal(item["mode"])})
+
+
+def octal(mode: str) -> int:
+    try:
+        return int(mode, 8)
+    except ValueError as error:
+        raise SlipwayError(
+            f"The mode {mode!r} is not a string of octal digits.", hint='Write it like "0644".'
+        ) from error
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "str", "required": True},
+                    "content": {"type": "str", "required": True},
+                    "mode": {"type": "str", "default": "0644"},
+                    **OWNERSHIP,
+                    "validate": {"type": "list", "elements": "str", "default": []},
+                    "secret": {"type": "bool", "default": False, "no_log": False},
+                },
+            },
+            "directories": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "str", "required": True},
+                    "mode": {"type": "str", "default": "0755"},
+                    **OWNERSHIP,
+                },
+            },
+            "absent": {"type": "list", "elements": "str", "default": []},
+            "test": {"type": "list", "elements": "str", "default": []},
+            "apply": {"type": "list", "elements": "list", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        wanted = host_files.FileSet(
+            files=tuple(file_spec(item) for item in module.params["files"]),
+            directories=tuple(directory_spec(item) for item in module.params["directories"]),
+            absent=tuple(module.params["absent"]),
+            test=tuple(module.params["test"]),
+            apply=tuple(tuple(str(word) for word in argv) for argv in module.params["apply"]),
+        )
+        report = host_files.converge(wanted, check=module.check_mode)
+    except SlipwayError as error:
+        module.fail_json(msg=str(error), changed=False)
+    module.exit_json(
+        changed=report.changed,
+        changed_paths=report.changed_paths,
+        applied=report.applied,
+        diff=report.diff,
+    )
+
+
+if __name__ == "__main__":
+    main()
