@@ -1,0 +1,91 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import replace
+from typing import Any, ClassVar, TYPE_CHECKING
+
+from ...common import require
+from ...postgres.connection import connect
+from ...postgres.failure import sentence
+from ...postgres.options import DEFAULT_PORT, SSL_MODES, PostgresOptions
+from ..context import Context
+from ..option import Option
+from ..result import Outcome, fail, ok
+from .base import ProbeType
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection
+
+
+class Postgres(ProbeType):
+    name = "postgres"
+    summary = "PostgreSQL lets a user in and answers a query, in a read-only transaction."
+    target = (
+        "a host name or IP address, unless O(probes[].login_container) or O(probes[].login_unix_socket) says where."
+    )
+    target_required = False
+    options: ClassVar[dict[str, Option]] = {
+        "login_container": Option(
+            "str", "Name of a container on the machine that runs the probe; its network address is used."
+        ),
+        "login_unix_socket": Option("str", "Directory of the server's Unix socket."),
+        "login_port": Option("int", f"Port. The default is {DEFAULT_PORT} for PostgreSQL and 6379 for Redis."),
+        "login_user": Option(
+            "str", "User. The default for PostgreSQL is V(postgres); Redis needs one only with access control lists."
+        ),
+        "login_password": Option("str", "Password.", secret=True),
+        "login_db": Option(
+            "str", "Database: a name for PostgreSQL (default V(postgres)), a number for Redis (default V(0))."
+        ),
+        "ssl_mode": Option("str", "How TLS is used, as libpq defines it.", choices=SSL_MODES, default="prefer"),
+        "ca_cert": Option("str", "CA file for O(probes[].ssl_mode=verify-full), on the machine that runs the probe."),
+        "query": Option("str", "Query to run.", default="SELECT 1"),
+        "expected": Option("str", "Text that the first column of the first row must be."),
+    }
+
+    def connection_options(self) -> PostgresOptions:
+        return PostgresOptions.from_params({**self.probe.options, "login_host": self.probe.target})
+
+    def shown_target(self) -> str:
+        return self.connection_options().place()
+
+    def run(self, context: Context) -> Outcome:
+        # libpq takes whole seconds, and two at least.
+        seconds = max(2, round(min(context.connect_timeout, context.remaining())))
+        connection = connect(replace(self.connection_options(), connect_timeout=seconds), application="slipway probe")
+        try:
+            # libpq keeps its socket to itself; a second descriptor of it is enough to shut it down at the deadline.
+            context.own(socket.socket(fileno=os.dup(connection.fileno())))
+            return self._ask(context, connection)
+        finally:
+            connection.close()
+
+    def _ask(self, context: Context, connection: Connection) -> Outcome:
+        psycopg2 = require.load("psycopg2", "python3-psycopg2")
+        connection.set_session(readonly=True)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SET statement_timeout = %s", (max(1, int(context.remaining() * 1000)),))
+                cursor.execute(self.option("query"))
+                row = cursor.fetchone() if cursor.description else None
+        except psycopg2.Error as error:
+            raise sentence(error) from error
+        return self._judge(row, server_version=_version(connection.server_version))
+
+    def _judge(self, row: Any, **observed: Any) -> Outcome:
+        seen = None if not row else str(row[0])
+        expected = self.option("expected")
+        if expected is not None and seen != expected:
+            return fail(
+                f"the query gave {'no row' if seen is None else repr(seen)} instead of {expected!r}", **observed
+            )
+        return ok(f"PostgreSQL {observed['server_version']} answers", **observed)
+
+
+def _version(number: int) -> str:
+    return f"{number // 10000}.{number % 10000}"
