@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..common.errors import SlipwayError
 from .registry import TYPES
 from .result import Report
 from .runner import DEFAULT_CONCURRENCY, Limits
@@ -27,8 +28,15 @@ class Request:
     secrets: Sequence[str] = ()
 
 
+FIELDS = tuple(Request.__dataclass_fields__)
+
+
 def check(request: Request) -> Report:
     """Check the probes completely, then run them all."""
+    if request.concurrency < 1:
+        raise SlipwayError("concurrency must be at least 1.")
+    if request.deadline is not None and request.deadline <= 0:
+        raise SlipwayError("deadline must be more than 0 seconds.", hint="Leave it out for no deadline.")
     defaults = {"timeout": request.timeout, "connect_timeout": request.connect_timeout, "secrets": request.secrets}
     probes = parse_all(request.probes, TYPES, defaults)
     return run_probes(probes, TYPES, Limits(request.concurrency, request.deadline))

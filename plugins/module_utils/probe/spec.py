@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..common.errors import SlipwayError
 from .option import Option
-from .redact import strings
+from .redact import shown_url, strings
 
 if TYPE_CHECKING:
     from .types.base import ProbeType
@@ -66,7 +66,7 @@ def parse(raw: Mapping[str, Any], types: Mapping[str, type[ProbeType]], defaults
         raise SlipwayError(f"A probe must be a mapping with name, type and target, not {type(raw).__name__}.")
     given = {key: value for key, value in raw.items() if value is not None}
     kind = given.pop("type", None)
-    label = f"The probe {given.get('name') or given.get('target') or '(without name)'}"
+    label = f"The probe {given.get('name') or shown_url(str(given.get('target', ''))) or '(without name)'}"
     if kind is None:
         raise SlipwayError(f"{label} has no type.", hint=f"Use one of {', '.join(sorted(types))}.")
     if kind not in types:

@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import re
+from typing import ClassVar
 
 from ...common.errors import SlipwayError
 from ...common.process import run as run_program

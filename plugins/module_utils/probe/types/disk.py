@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import os
+from typing import ClassVar
 
 from ...common.errors import SlipwayError
 from ..context import Context

@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from pathlib import Path
+from typing import ClassVar
 
 from ..context import Context
 from ..option import Option

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import replace
-from typing import Any, ClassVar, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...common import require
 from ...postgres.connection import connect

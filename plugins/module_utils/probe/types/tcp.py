@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import re
 import socket
+from typing import ClassVar
 
 from .. import address
 from ..context import Context
