@@ -172,7 +172,7 @@ def sample_app(suite: str = "trixie") -> dict[str, str]:
     common = build("app", SAMPLE_APP, base(suite))
     found = {}
     for tag, fault in {**dict.fromkeys(RELEASES, ""), **BROKEN}.items():
-        found[f"shop/app:{tag}"] = build(f"app-{tag}", SAMPLE_APP / "release", common, {"RELEASE": tag, "FAULT": fault})
+        found[f"shop/app:{tag}"] = build(f"app-{tag}", SAMPLE_APP / "release", common, {"APP_RELEASE": tag, "APP_FAULT": fault})
     return found
 
 
