@@ -13,7 +13,7 @@ description:
   - Writes all files and directories of one service in a single call, tests them together and makes them live with at
     most one reload. If the test or the reload fails, every file is put back as it was.
   - Replaces a loop of template tasks with one task, so that a second run over dozens of files takes one round trip.
-  - A run that was killed after writing and before O(apply) is remembered until the next reboot, and the next run applies.
+  - A run that was killed between writing and O(apply) is remembered until the next reboot; the next run then applies.
 author: Slipway contributors (!UNKNOWN)
 options:
   files:

@@ -1,0 +1,75 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Why a certificate has to be obtained, and with which arguments. Pure: nothing is read and nothing is run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from .lineage import Lineage
+from .model import Certificate, Settings
+
+
+@dataclass(frozen=True)
+class Plan:
+    certificate: Certificate
+    reasons: tuple[str, ...] = ()
+    argv: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.reasons)
+
+
+def plan(wanted: Certificate, found: Lineage | None, settings: Settings, now: datetime) -> Plan:
+    before = tuple(sorted(found.domains)) if found else ()
+    if not wanted.present:
+        return Plan(wanted, ("no longer wanted",), delete(wanted, settings), before) if found else Plan(wanted)
+    reasons = tuple(issue_reasons(wanted, found, settings, now))
+    if not reasons:
+        return Plan(wanted, before=before)
+    same_names = found is not None and found.domains == set(wanted.domains)
+    return Plan(wanted, reasons, certonly(wanted, settings, force=same_names), before)
+
+
+def issue_reasons(wanted: Certificate, found: Lineage | None, settings: Settings, now: datetime) -> list[str]:
+    if found is None:
+        return ["there is none yet"]
+    reasons = []
+    if added := sorted(set(wanted.domains) - found.domains):
+        reasons.append(f"it lacks {', '.join(added)}")
+    if surplus := sorted(found.domains - set(wanted.domains)):
+        reasons.append(f"it has {', '.join(surplus)} too many")
+    if found.not_after <= now:
+        reasons.append(f"it ended on {found.not_after:%Y-%m-%d %H:%M} UTC")
+    if found.server != settings.server:
+        reasons.append(f"it comes from {found.server or 'an unknown authority'}")
+    if found.authenticator != "webroot":
+        reasons.append(f"it is renewed with {found.authenticator or 'nothing'} and not through Nginx")
+    elif found.webroot != settings.webroot:
+        reasons.append(f"it is renewed through {found.webroot}")
+    if found.key_type != settings.key_type:
+        reasons.append(f"its key is {found.key_type.upper()}")
+    return reasons
+
+
+def certonly(wanted: Certificate, settings: Settings, *, force: bool) -> tuple[str, ...]:
+    argv = ["certbot", "certonly", "--non-interactive", "--agree-tos", "--config-dir", settings.config_dir]
+    argv += ["--server", settings.server]
+    argv += ["--email", settings.email, "--no-eff-email"] if settings.email else ["--register-unsafely-without-email"]
+    argv += ["--webroot", "--webroot-path", settings.webroot, "--key-type", settings.key_type]
+    argv += ["--elliptic-curve", settings.elliptic_curve] if settings.key_type == "ecdsa" else []
+    argv += ["--cert-name", wanted.name, "--renew-with-new-domains"]
+    argv += ["--force-renewal"] if force else []
+    for name in wanted.domains:
+        argv += ["--domain", name]
+    return tuple(argv)
+
+
+def delete(wanted: Certificate, settings: Settings) -> tuple[str, ...]:
+    argv = ["certbot", "delete", "--non-interactive", "--config-dir", settings.config_dir]
+    return (*argv, "--cert-name", wanted.name)

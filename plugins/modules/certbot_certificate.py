@@ -1,0 +1,230 @@
+#!/usr/bin/python
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: certbot_certificate
+short_description: Obtain certificates with certbot, a whole list at once
+version_added: 0.1.0
+description:
+  - Compares the wanted certificates with what certbot keeps on the host (names in the live certificate, end, authority,
+    way of renewal, key type) and runs certbot only for those that differ.
+  - Proves control of the names over HTTP with files in a directory that the web server already serves, so that nothing is
+    stopped. certbot's own timer renews the certificates later on.
+  - A certificate that is refused does not stop the others. Its C(error) names the domain, what the authority said and what
+    to do next.
+author: Slipway contributors (!UNKNOWN)
+options:
+  certificates:
+    description: Certificates that should exist, or should not.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name of the certificate, a directory in C(/etc/letsencrypt/live).
+        type: str
+        required: true
+      domains:
+        description: Names in the certificate. Needed unless O(certificates[].state=absent).
+        type: list
+        elements: str
+        default: []
+      state:
+        description: Whether the certificate should exist. Remove what uses it before you make it V(absent).
+        type: str
+        choices: [present, absent]
+        default: present
+  acme_directory:
+    description: Directory address of the certificate authority.
+    type: str
+    default: https://acme-v02.api.letsencrypt.org/directory
+  email:
+    description: Address that the authority may write to. Without it the account has none.
+    type: str
+    default: ""
+  webroot:
+    description: Directory that the web server serves at C(/.well-known/acme-challenge/) of every name on port 80.
+    type: path
+    default: /var/www/letsencrypt
+  key_type:
+    description: Type of the private key.
+    type: str
+    choices: [ecdsa, rsa]
+    default: ecdsa
+  elliptic_curve:
+    description: Curve of an ECDSA key.
+    type: str
+    choices: [secp256r1, secp384r1]
+    default: secp256r1
+  ca_file:
+    description: File on the host with the certificates that the authority's own HTTPS is checked against, instead of the system's.
+    type: path
+  timeout:
+    description: Seconds that one certificate may take.
+    type: float
+    default: 180
+  on_error:
+    description:
+      - With V(fail) the module fails at the end if a certificate was refused. With V(report) it succeeds, and
+        RV(failed_certificates) has the names.
+    type: str
+    choices: [fail, report]
+    default: fail
+attributes:
+  check_mode:
+    description: Says which certificates would be obtained and why. The authority is not asked.
+    support: full
+  diff_mode:
+    description: Shows the names of each certificate before and after.
+    support: full
+  idempotent:
+    description: A certificate that is as wanted is left alone, also when certbot would renew it soon.
+    support: full
+seealso:
+  - name: Certificates
+    description: The guide to certificates of this collection.
+    link: https://github.com/slipway/vps/blob/main/docs/certificates.md
+"""
+
+EXAMPLES = r"""
+- name: Obtain the certificates of the shop
+  slipway.vps.certbot_certificate:
+    email: ops@example.org
+    certificates:
+      - name: shop.example.org
+        domains: [shop.example.org, api.shop.example.org]
+      - name: tenant-shop-alpha
+        domains: [alpha.shop.example.org]
+"""
+
+RETURN = r"""
+certificates:
+  description: Each certificate that was asked for.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the certificate.
+      type: str
+    domains:
+      description: Names that were asked for.
+      type: list
+      elements: str
+    changed:
+      description: Whether it was obtained or removed, or would be in check mode.
+      type: bool
+    replaced:
+      description: Whether there was one before, so that what uses it has to read it again.
+      type: bool
+    reasons:
+      description: Why it had to be obtained or removed.
+      type: list
+      elements: str
+    error:
+      description: Why it could not be obtained, and what to do next. Empty if it could.
+      type: str
+    problems:
+      description: What the authority said, by domain, each with C(domain), C(kind) and C(detail).
+      type: list
+      elements: dict
+    not_after:
+      description: End of the certificate that is now live, in UTC.
+      type: str
+    certificate:
+      description: Path of its chain.
+      type: str
+    certificate_key:
+      description: Path of its key.
+      type: str
+failed_certificates:
+  description: Names of the certificates that could not be obtained.
+  returned: always
+  type: list
+  elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.slipway.vps.plugins.module_utils.certbot import engine, model
+from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
+
+
+def diff(steps: list, outcomes: list[engine.Outcome]) -> list[dict[str, str]]:
+    return [
+        {
+            "before_header": f"certificate {outcome.name}",
+            "after_header": f"certificate {outcome.name}",
+            "before": "".join(f"{name}\n" for name in step.before),
+            "after": "".join(f"{name}\n" for name in sorted(outcome.domains)) if step.certificate.present else "",
+        }
+        for step, outcome in zip(steps, outcomes, strict=True)
+        if outcome.changed
+    ]
+
+
+def converge(module: AnsibleModule) -> None:
+    params = module.params
+    settings = model.Settings(
+        server=params["acme_directory"],
+        email=params["email"],
+        webroot=params["webroot"],
+        key_type=params["key_type"],
+        elliptic_curve=params["elliptic_curve"],
+        ca_file=params["ca_file"] or "",
+        timeout=params["timeout"],
+    )
+    wanted = [model.certificate(item) for item in params["certificates"]]
+    steps = engine.plans(settings, wanted)
+    outcomes = engine.converge(settings, steps, check=module.check_mode)
+    failed = [outcome.name for outcome in outcomes if outcome.error]
+    result = {
+        "changed": any(outcome.changed for outcome in outcomes),
+        "certificates": [outcome.as_dict() for outcome in outcomes],
+        "failed_certificates": failed,
+        "diff": diff(steps, outcomes),
+    }
+    errors = " ".join(outcome.error for outcome in outcomes if outcome.error)
+    if errors and params["on_error"] == "fail":
+        module.fail_json(msg=errors, **result)
+    if errors:
+        module.warn(errors)
+    module.exit_json(**result)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "certificates": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "domains": {"type": "list", "elements": "str", "default": []},
+                    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+                },
+            },
+            "acme_directory": {"type": "str", "default": model.LETS_ENCRYPT},
+            "email": {"type": "str", "default": ""},
+            "webroot": {"type": "path", "default": "/var/www/letsencrypt"},
+            "key_type": {"type": "str", "choices": ["ecdsa", "rsa"], "default": "ecdsa", "no_log": False},
+            "elliptic_curve": {"type": "str", "choices": ["secp256r1", "secp384r1"], "default": "secp256r1"},
+            "ca_file": {"type": "path"},
+            "timeout": {"type": "float", "default": 180},
+            "on_error": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        converge(module)
+    except SlipwayError as error:
+        module.fail_json(msg=str(error), certificates=[], failed_certificates=[])
+
+
+if __name__ == "__main__":
+    main()
