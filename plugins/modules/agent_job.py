@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Modules such as M(slipway.vps.compose_release) and M(slipway.vps.postgres_backup) start the agent on the host as a
     transient systemd unit, so that the work survives a lost connection. This module reads what such a job has told.
-  - The action plugins of those modules call it for you. Use it to pick up a job that was started with O(ignore:wait=false).
+  - The action plugins of those modules call it for you. Use it to pick up a job that was started without waiting.
 author: Slipway contributors (!UNKNOWN)
 options:
   job:

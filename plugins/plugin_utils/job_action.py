@@ -46,9 +46,7 @@ class JobAction(ActionBase):
         offset = 0
         lost = 0
         while True:
-            view = self._call(
-                "slipway.vps.agent_job", {"job": job, "offset": offset, "wait": POLL_SECONDS}, task_vars
-            )
+            view = self._call("slipway.vps.agent_job", {"job": job, "offset": offset, "wait": POLL_SECONDS}, task_vars)
             if view.get("unreachable") or "state" not in view:
                 lost += 1
                 if lost > LOST_POLLS_ALLOWED or not view.get("unreachable"):

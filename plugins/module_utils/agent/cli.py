@@ -28,7 +28,9 @@ def handlers() -> dict[str, jobs.Handler]:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="slipway", description="Stacks, releases, tenants, backups and health of this host.")
+    top = argparse.ArgumentParser(
+        prog="slipway", description="Stacks, releases, tenants, backups and health of this host."
+    )
     top.add_argument("--version", action="version", version=f"slipway {__version__}")
     sub = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     status.register(sub)

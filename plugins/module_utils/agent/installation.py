@@ -105,4 +105,3 @@ def uninstall() -> bool:
     shutil.rmtree(LIBRARY, ignore_errors=True)
     COMMAND.unlink(missing_ok=True)
     return there
-

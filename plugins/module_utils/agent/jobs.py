@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import shutil
 import signal
@@ -213,7 +212,7 @@ def execute(job: str, handlers: dict[str, Handler]) -> int:
     asked = read_json(place / "request.json")
     if asked is None:
         raise SlipwayError(f"The job {job} has no request: it ran before.", hint="Run the playbook again.")
-    os.unlink(place / "request.json")  # it may hold secrets, and nobody needs it any more
+    (place / "request.json").unlink()  # it may hold secrets, and nobody needs it any more
     handler = handlers.get(asked["kind"])
     with (place / "events.jsonl").open("a", encoding="utf-8") as log:
 

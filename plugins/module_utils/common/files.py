@@ -35,10 +35,10 @@ def write_atomic(path: str | Path, text: str, mode: int = 0o644) -> bool:
             handle.write(text)
             handle.flush()
             os.fsync(handle.fileno())
-        os.replace(temporary, target)
+        Path(temporary).replace(target)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+            Path(temporary).unlink()
         raise
     fsync_directory(target.parent)
     return True
@@ -87,7 +87,7 @@ def touch(path: str | Path, mode: int = 0o644) -> bool:
 def remove(path: str | Path) -> bool:
     """Remove the file; return whether it was there."""
     try:
-        os.unlink(path)
+        Path(path).unlink()
     except FileNotFoundError:
         return False
     fsync_directory(Path(path).parent)

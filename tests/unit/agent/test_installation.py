@@ -21,7 +21,8 @@ def host(tmp_path, monkeypatch):
 
 def test_the_installed_package_runs_by_itself(host):
     installation.apply(installation.plan(installation.wanted(installation.source())))
-    code = f"import sys; sys.path.insert(0, {str(host / 'lib')!r}); from slipway.agent.cli import main; main(['--version'])"
+    library = str(host / "lib")
+    code = f"import sys; sys.path.insert(0, {library!r}); from slipway.agent.cli import main; main(['--version'])"
     answer = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False)
     assert answer.stdout.startswith("slipway 0."), answer.stderr
 

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-import os
 import stat
+from pathlib import Path
 
 from ansible_collections.slipway.vps.plugins.module_utils.common import files
 
@@ -22,7 +22,7 @@ def test_write_atomic_reports_new_same_and_changed_content(tmp_path):
 def test_write_atomic_repairs_the_mode(tmp_path):
     target = tmp_path / "config"
     files.write_atomic(target, "one\n", 0o600)
-    os.chmod(target, 0o644)
+    target.chmod(0o644)
     assert files.write_atomic(target, "one\n", 0o600) is True
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
 
@@ -34,7 +34,7 @@ def test_write_atomic_leaves_the_old_file_and_no_rubbish_when_it_cannot_write(tm
     def full(_source, _target):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(Path, "replace", full)
     try:
         files.write_atomic(target, "two\n")
     except OSError as error:

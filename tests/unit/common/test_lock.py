@@ -35,9 +35,11 @@ def holder(tmp_path):
 
 def test_a_held_lock_is_refused_with_the_holder_named(tmp_path):
     path = tmp_path / "lock"
-    with FileLock(path, what="release of shop"):
-        with pytest.raises(SlipwayError, match=r"held by release of shop \(pid \d+\) since 20"):
-            FileLock(path).acquire()
+    with (
+        FileLock(path, what="release of shop"),
+        pytest.raises(SlipwayError, match=r"held by release of shop \(pid \d+\) since 20"),
+    ):
+        FileLock(path).acquire()
     FileLock(path).acquire()
 
 

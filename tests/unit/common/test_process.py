@@ -33,7 +33,7 @@ def test_a_missing_program_is_named():
 
 
 def test_a_program_that_hangs_is_stopped():
-    with pytest.raises(CommandError, match="did not end within 0.2 s"):
+    with pytest.raises(CommandError, match=r"did not end within 0\.2 s"):
         run([sys.executable, "-c", "import time; time.sleep(30)"], timeout=0.2)
 
 

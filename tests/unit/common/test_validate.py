@@ -11,7 +11,17 @@ from ansible_collections.slipway.vps.plugins.module_utils.common.errors import S
 
 BAD_SLUGS = ['x"; drop schema public; --', "", "A", "a-b", "../etc", "a" * 49, "_a", "ä", "a\n"]
 BAD_STACKS = ["", "Shop", "1shop", "shop_", "shop/../x", "-shop", "shop-", "a" * 33, "shop\n"]
-BAD_DOMAINS = ["shop", "-a.test", "a-.test", "a..test", "a b.test", "a.test;", "a" * 64 + ".test", "x/.test", "a.test\n"]
+BAD_DOMAINS = [
+    "shop",
+    "-a.test",
+    "a-.test",
+    "a..test",
+    "a b.test",
+    "a.test;",
+    "a" * 64 + ".test",
+    "x/.test",
+    "a.test\n",
+]
 
 
 @pytest.mark.parametrize("value", BAD_SLUGS)
