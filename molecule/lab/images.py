@@ -169,7 +169,7 @@ BROKEN = {
 
 def sample_app(suite: str = "trixie") -> dict[str, str]:
     """The sample application, in releases that differ by their number, and in broken ones."""
-    common = build("app", SAMPLE_APP, base(suite))
+    common = build("app", SAMPLE_APP / "image", base(suite))
     found = {}
     for tag, fault in {**dict.fromkeys(RELEASES, ""), **BROKEN}.items():
         found[f"shop/app:{tag}"] = build(f"app-{tag}", SAMPLE_APP / "release", common, {"APP_RELEASE": tag, "APP_FAULT": fault})
