@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Makes a checkout ready to run: Debian packages, virtual environment, collections, Docker Engine, `.cache/env`.
 
-Started by tools/setup.sh with the newest Python that runs; standard library only. Each step leaves a checksum of what it
+"""Make a checkout ready to run: Debian packages, virtual environment, collections, Docker Engine, `.cache/env`.
 was made from, so that the next run is over at once when nothing has changed.
 """
 
@@ -65,7 +65,12 @@ def run(argv: Sequence[str | Path], log: str, *, env: dict[str, str] | None = No
         handle.write(f"$ {' '.join(map(str, argv))}\n".encode())
         handle.flush()
         code = subprocess.run(
-            [str(part) for part in argv], stdin=subprocess.DEVNULL, stdout=handle, stderr=subprocess.STDOUT, env=env, check=False
+            [str(part) for part in argv],
+            stdin=subprocess.DEVNULL,
+            stdout=handle,
+            stderr=subprocess.STDOUT,
+            env=env,
+            check=False,
         ).returncode
     if code:
         tail = "\n".join(path.read_text(errors="replace").splitlines()[-15:])
@@ -122,9 +127,13 @@ def install_packages() -> None:
     if not wanted:
         return
     if not shutil.which("apt-get"):
-        raise SetupError(f"these are missing and this is not a Debian system: {' '.join(wanted)}. Install them and run it again.")
+        raise SetupError(
+            f"these are missing and this is not a Debian system: {' '.join(wanted)}. Install them and run it again."
+        )
     if os.geteuid() != 0:
-        raise SetupError(f"these packages are missing: run `sudo apt-get install {' '.join(wanted)}`, then run it again.")
+        raise SetupError(
+            f"these packages are missing: run `sudo apt-get install {' '.join(wanted)}`, then run it again."
+        )
     started = time.monotonic()
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     # docker-cli is part of docker.io on Debian 12 and a package of its own on Debian 13.
@@ -186,10 +195,14 @@ def unpack_collections() -> None:
             prefix = f"ansible_collections/{name.replace('.', '/')}/"
             members = [member for member in archive.namelist() if member.startswith(prefix)]
             if not members:
-                raise SetupError(f"{wheel.name} has no collection {name}. Change requirements.yml or requirements-collections.txt.")
+                raise SetupError(
+                    f"{wheel.name} has no collection {name}. Change requirements.yml or requirements-collections.txt."
+                )
             found = json.loads(archive.read(f"{prefix}MANIFEST.json"))["collection_info"]["version"]
             if found != version:
-                raise SetupError(f"{wheel.name} has {name} {found}, but requirements.yml wants {version}. Change one of them.")
+                raise SetupError(
+                    f"{wheel.name} has {name} {found}, but requirements.yml wants {version}. Change one of them."
+                )
             archive.extractall(COLLECTIONS.parent, members)
     shutil.rmtree(download)
 
@@ -234,7 +247,9 @@ def start_docker() -> None:
     if docker_answers():
         return
     if os.environ.get("DOCKER_HOST"):
-        raise SetupError(f"Docker does not answer at DOCKER_HOST={os.environ['DOCKER_HOST']}. Start it, or unset the variable.")
+        raise SetupError(
+            f"Docker does not answer at DOCKER_HOST={os.environ['DOCKER_HOST']}. Start it, or unset the variable."
+        )
     if os.geteuid() != 0:
         raise SetupError("Docker Engine is not running. Start it (`sudo systemctl start docker`), then run it again.")
     say("starting Docker Engine ...")
@@ -310,7 +325,12 @@ def main() -> int:
             make_venv,
         )
         (CACHE / "python").write_text(f"{sys.executable}\n")
-        step(COLLECTIONS.parent / "made-from", checksum(COLLECTION_PINS), "collections from the package index", unpack_collections)
+        step(
+            COLLECTIONS.parent / "made-from",
+            checksum(COLLECTION_PINS),
+            "collections from the package index",
+            unpack_collections,
+        )
         link_checkout()
         if not options.without_docker:
             start_docker()
