@@ -2,10 +2,10 @@
 # Copyright (c) 2026, Slipway contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes a checkout ready to run: Debian packages, virtual environment, collections, Docker Engine, `.cache/env`.
-
 """Make a checkout ready to run: Debian packages, virtual environment, collections, Docker Engine, `.cache/env`.
-was made from, so that the next run is over at once when nothing has changed.
+
+Started by tools/setup.sh with the newest Python that runs; standard library only. Each step leaves a checksum of what
+it was made from, so that the next run is over at once when nothing has changed.
 """
 
 from __future__ import annotations
