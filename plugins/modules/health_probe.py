@@ -205,6 +205,7 @@ reports:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
 from ansible_collections.slipway.vps.plugins.module_utils.probe import engine, report
 from ansible_collections.slipway.vps.plugins.module_utils.probe.arguments import probe_options

@@ -81,7 +81,7 @@ def documentation() -> str:
 def _lower(sentence: str) -> str:
     return (
         sentence
-        if sentence.split()[0] in ("PostgreSQL", "Redis", "TCP", "TLS", "URL")
+        if sentence.split(maxsplit=1)[0] in ("PostgreSQL", "Redis", "TCP", "TLS", "URL")
         else sentence[0].lower() + sentence[1:]
     )
 

@@ -58,6 +58,8 @@ class Redis(ProbeType):
             password=self.option("login_password"),
             socket_connect_timeout=min(context.connect_timeout, context.remaining()),
             socket_timeout=context.remaining(),
+            # Attempts are the runner's business; the library's own would hide the first failure behind a wait.
+            retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
         )
         try:
             return self._ask(client, context, redis)
