@@ -50,7 +50,19 @@ def _make_server(service: str, address: str) -> None:
         encoding="utf-8",
     )
     _new_key(folder / "key.pem")
-    run(["openssl", "req", "-new", "-key", str(folder / "key.pem"), "-subj", f"/CN={name}", "-out", str(folder / "csr.pem")])
+    run(
+        [
+            "openssl",
+            "req",
+            "-new",
+            "-key",
+            str(folder / "key.pem"),
+            "-subj",
+            f"/CN={name}",
+            "-out",
+            str(folder / "csr.pem"),
+        ]
+    )
     run(
         ["openssl", "x509", "-req", "-in", str(folder / "csr.pem"), "-CA", str(CA), "-CAkey", str(_CA_KEY)]
         + ["-CAcreateserial", "-sha256", "-days", "800", "-extfile", str(extensions), "-out", str(folder / "cert.pem")]

@@ -31,7 +31,9 @@ def remove(name: str) -> None:
     docker("rm", "--force", "--volumes", name, check=False)
 
 
-def start(name: str, address: str, image: str, options: Sequence[str], command: Sequence[str], *, inputs: str = "") -> bool:
+def start(
+    name: str, address: str, image: str, options: Sequence[str], command: Sequence[str], *, inputs: str = ""
+) -> bool:
     """Make a container, or make it anew when what it is made from has changed. True if it is new."""
     digest = hashlib.sha256(json.dumps([address, image, [*options], [*command], inputs]).encode()).hexdigest()[:16]
     seen = inspect(name)

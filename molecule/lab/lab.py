@@ -68,24 +68,35 @@ def up(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def down(_arguments: argparse.Namespace) -> int:
-    with _alone():
-        names = containers.all_names()
-        for name in names:
-            containers.remove(name)
-        for volume in containers.all_volumes():
+def _remove_all(keep: set[str]) -> None:
+    names = containers.all_names()
+    for name in names:
+        containers.remove(name)
+    for volume in containers.all_volumes():
+        if volume not in keep:
             docker("volume", "rm", "--force", volume)
-        network.remove()
-        for stale in (hosts.KNOWN_HOSTS, services.ACME_ROOT):
-            stale.unlink(missing_ok=True)
-    say(f"The lab is down: {len(names)} containers removed, images kept")
+    network.remove()
+    for stale in (hosts.KNOWN_HOSTS, services.ACME_ROOT):
+        stale.unlink(missing_ok=True)
+    say(f"{len(names)} containers removed")
+
+
+def down(arguments: argparse.Namespace) -> int:
+    with _alone():
+        if arguments.hosts:
+            for host in _chosen(arguments.hosts):
+                hosts.remove(host)
+        else:
+            # What the registry holds can be made again, but that takes half a minute: it is kept like the images.
+            _remove_all(keep={services.REGISTRY_VOLUME})
     return 0
 
 
-def destroy(arguments: argparse.Namespace) -> int:
+def destroy(_arguments: argparse.Namespace) -> int:
     if shutil.which("docker") and run(["docker", "version"], check=False).returncode == 0:
-        down(arguments)
-        images.remove_all()
+        with _alone():
+            _remove_all(keep=set())
+            images.remove_all()
     shutil.rmtree(STATE, ignore_errors=True)
     say("Nothing of the lab is left")
     return 0
@@ -112,7 +123,9 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument("--hosts", default=settings.DEFAULT_HOST, help="names, separated by commas")
     start.add_argument("--fresh", action="store_true", help="throw these hosts away first and make them anew")
     start.set_defaults(act=up)
-    commands.add_parser("down", help="remove containers, volumes and the network; keep images").set_defaults(act=down)
+    stop = commands.add_parser("down", help="remove containers, their data and the network; keep images")
+    stop.add_argument("--hosts", default="", help="remove these hosts only")
+    stop.set_defaults(act=down)
     commands.add_parser("destroy", help="remove everything, images and keys too").set_defaults(act=destroy)
     commands.add_parser("status", help="say what runs").set_defaults(act=status)
     shell = commands.add_parser("ssh", help="open a shell on a host, or run a command there")

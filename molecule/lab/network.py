@@ -18,7 +18,8 @@ def ensure() -> None:
         return
     say(f"Making the network {NETWORK} ({SUBNET})")
     result = run(
-        ["docker", "network", "create", "--subnet", SUBNET, "--gateway", GATEWAY, "--label", LABEL, NETWORK], check=False
+        ["docker", "network", "create", "--subnet", SUBNET, "--gateway", GATEWAY, "--label", LABEL, NETWORK],
+        check=False,
     )
     if result.returncode != 0:
         raise LabError(f"The network {SUBNET} could not be made: {result.stderr.strip()}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import shutil
 import socket
 import ssl
 import time
@@ -19,14 +18,27 @@ from pathlib import Path
 import certificates
 import containers
 import settings
-from settings import ACME, ACME_MANAGEMENT_PORT, ACME_PORT, BUCKET, DNS, PREFIX, RECORDS, REGISTRY, REGISTRY_PORT, S3, S3_PORT, STATE
+from settings import (
+    ACME,
+    ACME_MANAGEMENT_PORT,
+    ACME_PORT,
+    BUCKET,
+    DNS,
+    PREFIX,
+    RECORDS,
+    REGISTRY,
+    REGISTRY_PORT,
+    S3,
+    S3_PORT,
+    STATE,
+)
 from shell import LabError, docker, run, say, step
 
 ACME_ROOT = STATE / "acme-root.pem"
 S3_ACCESS_KEY = "lab-backup"
 S3_SECRET_FILE = STATE / "s3_secret_key"
 _RESTART = ("--restart", "unless-stopped", "--stop-timeout", "3")
-_NAMES = ("acme", "s3", "registry", "dns", "records")
+REGISTRY_VOLUME = f"{PREFIX}-registry"
 
 
 def container(service: str) -> str:
@@ -77,12 +89,25 @@ def _records(image: str) -> None:
     """The zone `test`: any name is the first host, and single names can be set while it runs."""
     default = settings.HOSTS[settings.DEFAULT_HOST].address
     command = ["pebble-challtestsrv", "-management", f":{settings.DNS_MANAGEMENT_PORT}", "-dns01", ":8053"]
-    command += ["-defaultIPv4", default, "-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", ""]
+    command += [
+        "-defaultIPv4",
+        default,
+        "-defaultIPv6",
+        "",
+        "-http01",
+        "",
+        "-https01",
+        "",
+        "-tlsalpn01",
+        "",
+        "-doh",
+        "",
+    ]
     containers.start(container("records"), RECORDS, image, _RESTART, command)
 
 
 def _dns(image: str) -> None:
-    """What the hosts ask: the lab's own names, the zone `test`, and everything else from the outer machine's resolver."""
+    """What the hosts ask: the lab's own names, the zone `test`, and all else from the outer machine's resolver."""
     command = ["dnsmasq", "--keep-in-foreground", "--log-facility=-", "--no-hosts", "--cache-size=2000"]
     command += ["--resolv-file=/etc/resolv.conf", f"--server=/test/{RECORDS}#8053"]
     command += [f"--host-record={name}.lab.test,{address}" for name, address in settings.SERVICE_NAMES.items()]
@@ -136,12 +161,24 @@ def _s3(image: str, binary: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"identities": identities}), encoding="utf-8")
     containers.volume(f"{PREFIX}-s3")
-    options = [*_RESTART, *_tls("s3"), "--volume", f"{path.parent}:/config:ro", "--volume", f"{binary}:/usr/bin/weed:ro"]
+    options = [
+        *_RESTART,
+        *_tls("s3"),
+        "--volume",
+        f"{path.parent}:/config:ro",
+        "--volume",
+        f"{binary}:/usr/bin/weed:ro",
+    ]
     options += ["--volume", f"{PREFIX}-s3:/data"]
     command = ["weed", "-logtostderr=true", "server", "-dir=/data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     command += ["-master.telemetry=false", "-master.volumeSizeLimitMB=1024", "-volume.max=0", "-filer", "-s3"]
     command += ["-s3.ip.bind=0.0.0.0", "-s3.port=8380", f"-s3.port.https={S3_PORT}", "-s3.cert.file=/tls/cert.pem"]
-    command += ["-s3.key.file=/tls/key.pem", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.config=/config/identities.json"]
+    command += [
+        "-s3.key.file=/tls/key.pem",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-s3.config=/config/identities.json",
+    ]
     command += ["-s3.autoCreateBucket=false", "-s3.iam=false"]
     inputs = path.read_text(encoding="utf-8") + _tls_inputs("s3")
     containers.start(container("s3"), S3, image, options, command, inputs=inputs)
@@ -155,15 +192,24 @@ def _registry(image: str) -> None:
     path = STATE / "registry" / "config.yml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(config, encoding="utf-8")
-    containers.volume(f"{PREFIX}-registry")
-    options = [*_RESTART, *_tls("registry"), "--volume", f"{path.parent}:/config:ro", "--volume", f"{PREFIX}-registry:/data"]
+    containers.volume(REGISTRY_VOLUME)
+    options = [
+        *_RESTART,
+        *_tls("registry"),
+        "--volume",
+        f"{path.parent}:/config:ro",
+        "--volume",
+        f"{REGISTRY_VOLUME}:/data",
+    ]
     options += ["--publish", f"{settings.REGISTRY_PUSH}:{REGISTRY_PORT}"]
     command = ["docker-registry", "serve", "/config/config.yml"]
     containers.start(container("registry"), REGISTRY, image, options, command, inputs=config + _tls_inputs("registry"))
 
 
 def _weed_shell(command: str) -> str:
-    return docker("exec", "--interactive", container("s3"), "weed", "shell", "-master=127.0.0.1:9333", stdin=f"{command}\n")
+    return docker(
+        "exec", "--interactive", container("s3"), "weed", "shell", "-master=127.0.0.1:9333", stdin=f"{command}\n"
+    )
 
 
 def _bucket() -> None:
@@ -184,7 +230,9 @@ def set_address(name: str, address: str) -> None:
     """Let a name of the zone `test` point somewhere."""
     body = json.dumps({"host": f"{name}.", "addresses": [address]}).encode()
     for verb in ("clear-a", "add-a"):
-        request = urllib.request.Request(f"http://{RECORDS}:{settings.DNS_MANAGEMENT_PORT}/{verb}", data=body, method="POST")
+        request = urllib.request.Request(
+            f"http://{RECORDS}:{settings.DNS_MANAGEMENT_PORT}/{verb}", data=body, method="POST"
+        )
         urllib.request.urlopen(request, timeout=5).close()
 
 
@@ -214,12 +262,6 @@ def up(image: str, binary: Path) -> None:
         _acme_root()
         _wait("registry", lambda: bool(get(f"https://{REGISTRY}:{REGISTRY_PORT}/v2/")))
         _bucket()
-
-
-def down() -> None:
-    for name in _NAMES:
-        containers.remove(container(name))
-    shutil.rmtree(STATE / "acme", ignore_errors=True)
 
 
 def _published(name: str) -> str:

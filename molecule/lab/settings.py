@@ -30,7 +30,7 @@ ACME_MANAGEMENT_PORT = 15000
 S3_PORT = 8333
 REGISTRY_PORT = 5000
 DNS_MANAGEMENT_PORT = 8055
-# Docker trusts registries on loopback addresses, so that images are pushed without touching the outer machine's settings.
+# Docker trusts registries on loopback addresses: images are pushed without touching the outer machine's settings.
 REGISTRY_PUSH = "127.0.0.1:5077"
 
 BUCKET = "backups"
