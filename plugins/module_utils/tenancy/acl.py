@@ -1,0 +1,50 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""PostgreSQL's access lists as it prints them: `grantee=letters/grantor`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+ITEM = re.compile(r'(?P<grantee>"(?:[^"]|"")*"|[^=]*)=(?P<letters>[a-zA-Z*]*)/.*', re.S)
+PUBLIC = ""
+
+LETTERS = {
+    "SELECT": "r",
+    "INSERT": "a",
+    "UPDATE": "w",
+    "DELETE": "d",
+    "USAGE": "U",
+    "CREATE": "C",
+    "EXECUTE": "X",
+}
+
+# What the application needs on each kind of object of a tenant, and nothing more.
+APPLICATION = {
+    "TABLES": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "SEQUENCES": ("USAGE", "SELECT"),
+    "FUNCTIONS": ("EXECUTE",),
+}
+
+# pg_default_acl.defaclobjtype
+OBJECT_TYPES = {"r": "TABLES", "S": "SEQUENCES", "f": "FUNCTIONS"}
+
+
+def grants(items: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Who holds which letters. PUBLIC is the empty name; grant options do not count."""
+    held: dict[str, frozenset[str]] = {}
+    for item in items:
+        match = ITEM.fullmatch(item)
+        if match:
+            grantee = match["grantee"]
+            if grantee.startswith('"'):
+                grantee = grantee[1:-1].replace('""', '"')
+            held[grantee] = held.get(grantee, frozenset()) | set(match["letters"].replace("*", ""))
+    return held
+
+
+def letters(privileges: Iterable[str]) -> frozenset[str]:
+    return frozenset(LETTERS[privilege] for privilege in privileges)

@@ -1,0 +1,35 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The audit trail: one line for every change of a tenant, which the database itself refuses to change afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .session import Session
+
+if TYPE_CHECKING:
+    from psycopg2.sql import Composable
+
+
+def statement(slug: str, actions: Sequence[str]) -> Composable:
+    """The INSERT for what was done, to run in the transaction that does it."""
+    from psycopg2 import sql
+
+    return sql.SQL("INSERT INTO slipway.tenant_events (slug, actions) VALUES ({slug}, {actions}::jsonb)").format(
+        slug=sql.Literal(slug), actions=sql.Literal(json.dumps(list(actions)))
+    )
+
+
+def latest(session: Session, slugs: Sequence[str], limit: int) -> list[dict[str, Any]]:
+    """The newest events of these tenants, newest first."""
+    rows = session.rows(
+        "SELECT at, slug, actor, actions FROM slipway.tenant_events WHERE slug = ANY(%s) ORDER BY id DESC LIMIT %s",
+        (list(slugs), limit),
+    )
+    keys = ("at", "slug", "actor", "actions")
+    return [dict(zip(keys, (row[0].isoformat(), *row[1:]), strict=True)) for row in rows]

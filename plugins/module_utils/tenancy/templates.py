@@ -1,0 +1,132 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Versioned SQL templates: their names, their order and their checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from ..common.errors import SlipwayError
+
+NAME = re.compile(r"\d{4}_[A-Za-z0-9][A-Za-z0-9_.-]*\.sql")
+# A template runs inside its tenant's transaction: these would end that transaction under it.
+TRANSACTION = re.compile(r"(?:begin|commit|rollback(?!\s+to\b)|abort|(?:start|prepare)\s+transaction)\b", re.I)
+# What may hide a semicolon or a word: comments, strings, quoted names, dollar quotes, standard function bodies.
+OPAQUE = re.compile(
+    r"--[^\n]*|/\*.*?\*/|(?<![A-Za-z0-9_])[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\""
+    r"|\$([A-Za-z_]\w*)?\$.*?\$(?(1)\1)\$",
+    re.S,
+)
+
+
+@dataclass(frozen=True)
+class Template:
+    """One numbered file of SQL that every tenant gets once."""
+
+    name: str
+    sql: str
+
+    @cached_property
+    def checksum(self) -> str:
+        """SHA-256 of the text. Line ends and trailing blanks do not count: lookups and editors change them."""
+        text = self.sql.replace("\r\n", "\n").rstrip()
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def parse_all(given: Any, directory: str | None) -> tuple[Template, ...]:
+    """The templates of a request, in the order in which they run."""
+    templates = [_from_entry(entry) for entry in given or []]
+    if directory:
+        templates += from_directory(Path(directory))
+    return _ordered(templates)
+
+
+def from_directory(directory: Path) -> list[Template]:
+    """All *.sql files of a directory."""
+    if not directory.is_dir():
+        raise SlipwayError(
+            f"The directory {directory} with the tenants' SQL templates does not exist.",
+            hint="Create it, or correct template_dir.",
+        )
+    return [check(Template(path.name, path.read_text("utf-8"))) for path in sorted(directory.glob("*.sql"))]
+
+
+def check(template: Template) -> Template:
+    """Refuse what cannot run inside a tenant's transaction."""
+    if not NAME.fullmatch(template.name):
+        raise SlipwayError(
+            f"The SQL template {template.name!r} has no number.",
+            hint="Name it like 0001_init.sql: four digits, an underscore, a word, .sql",
+        )
+    if not template.sql.strip():
+        raise SlipwayError(f"The SQL template {template.name} is empty.", hint="Write SQL into it or remove it.")
+    for statement in statements(template.sql):
+        if TRANSACTION.match(statement):
+            raise SlipwayError(
+                f"The SQL template {template.name} has its own {statement.split()[0].upper()}.",
+                hint="Remove it: each tenant's templates run in one transaction already.",
+            )
+        if statement.startswith("\\"):
+            raise SlipwayError(
+                f"The SQL template {template.name} has the psql command {statement.split()[0]}.",
+                hint="Only SQL can run here.",
+            )
+    return template
+
+
+def statements(sql: str) -> list[str]:
+    """The statements of a text with their comments and quoted parts blanked out, to look at and not to run."""
+    bare = OPAQUE.sub(lambda part: " " if part.group().startswith(("--", "/*")) else "''", sql)
+    return [piece.strip() for piece in bare.split(";") if piece.strip()]
+
+
+def pending(templates: Iterable[Template], ledger: Mapping[str, str]) -> list[Template]:
+    """The templates that a tenant has not run, or a sentence about history that was rewritten."""
+    waiting: list[Template] = []
+    last = max(ledger, default="")
+    for template in templates:
+        done = ledger.get(template.name)
+        if done is None:
+            waiting.append(template)
+        elif done != template.checksum:
+            raise SlipwayError(
+                f"The SQL template {template.name} was changed after it had run "
+                f"(recorded {done[:12]}, now {template.checksum[:12]}).",
+                hint="Put the old text back and write the change as a new template with the next number.",
+            )
+    late = next((template for template in waiting if template.name < last), None)
+    if late:
+        raise SlipwayError(
+            f"The SQL template {late.name} is new but comes before {last}, which has run already.",
+            hint="Give it the next free number.",
+        )
+    return waiting
+
+
+def _from_entry(entry: Any) -> Template:
+    if not isinstance(entry, Mapping) or not {"name", "sql"} <= set(entry):
+        raise SlipwayError(
+            "A template needs a name and its SQL.",
+            hint="Write it like: {name: 0001_init.sql, sql: 'CREATE TABLE ...'}",
+        )
+    return check(Template(str(entry["name"]), str(entry["sql"])))
+
+
+def _ordered(templates: list[Template]) -> tuple[Template, ...]:
+    ordered = sorted(templates, key=lambda template: template.name)
+    for one, other in pairwise(ordered):
+        if one.name[:4] == other.name[:4]:
+            raise SlipwayError(
+                f"The SQL templates {one.name} and {other.name} have the same number.",
+                hint="Give one of them the next free number.",
+            )
+    return tuple(ordered)
