@@ -45,8 +45,8 @@ COMMANDS = {
     "docker": ["docker-cli", "docker.io"],
 }
 
-PYTHON_PINS = ("requirements.txt", "requirements-lock.txt")
-COLLECTION_PINS = ("requirements.yml", "requirements-collections.txt")
+PYTHON_PINS = ("requirements.txt", "tools/requirements/lock.txt")
+COLLECTION_PINS = ("requirements.yml", "tools/requirements/collections.txt")
 
 
 class SetupError(Exception):
@@ -161,9 +161,17 @@ def install_packages() -> None:
 # Python
 
 
-def make_venv() -> None:
-    shutil.rmtree(VENV, ignore_errors=True)
-    run([sys.executable, "-m", "venv", VENV], "venv")
+def venv_is_ours(version: str) -> bool:
+    """Whether the environment was made by this very Python; one of another Python is made anew."""
+    config = VENV / "pyvenv.cfg"
+    lines = config.read_text().splitlines() if config.is_file() else []
+    return f"executable = {os.path.realpath(sys.executable)}" in lines and f"version = {version}" in lines
+
+
+def make_venv(version: str) -> None:
+    if not venv_is_ours(version):
+        shutil.rmtree(VENV, ignore_errors=True)
+        run([sys.executable, "-m", "venv", VENV], "venv")
     run([VENV / "bin" / "pip", "install", "--disable-pip-version-check", "-r", ROOT / "requirements.txt"], "venv")
 
 
@@ -177,15 +185,14 @@ def wanted_collections() -> dict[str, str]:
 
 
 def unpack_collections() -> None:
-    download = CACHE / "download"
-    shutil.rmtree(COLLECTIONS, ignore_errors=True)
+    download, fresh = CACHE / "download", CACHE / "download" / "unpacked"
     shutil.rmtree(download, ignore_errors=True)
     run(
         [
             *(VENV / "bin" / "pip", "download", "--disable-pip-version-check", "--dest", download),
             # Only files are taken from the wheel, so it does not matter which Python it is meant for.
             *("--no-deps", "--ignore-requires-python", "--only-binary=:all:"),
-            *("-r", ROOT / "requirements-collections.txt"),
+            *("-r", ROOT / "tools/requirements/collections.txt"),
         ],
         "collections",
     )
@@ -196,14 +203,18 @@ def unpack_collections() -> None:
             members = [member for member in archive.namelist() if member.startswith(prefix)]
             if not members:
                 raise SetupError(
-                    f"{wheel.name} has no collection {name}. Change requirements.yml or requirements-collections.txt."
+                    f"{wheel.name} has no collection {name}. Change requirements.yml or tools/requirements/collections.txt."
                 )
             found = json.loads(archive.read(f"{prefix}MANIFEST.json"))["collection_info"]["version"]
             if found != version:
                 raise SetupError(
                     f"{wheel.name} has {name} {found}, but requirements.yml wants {version}. Change one of them."
                 )
-            archive.extractall(COLLECTIONS.parent, members)
+            archive.extractall(fresh, members)
+    shutil.rmtree(COLLECTIONS, ignore_errors=True)
+    COLLECTIONS.parent.mkdir(parents=True, exist_ok=True)
+    (fresh / "ansible_collections").rename(COLLECTIONS)
+    link_checkout()
     shutil.rmtree(download)
 
 
@@ -322,7 +333,7 @@ def main() -> int:
             VENV / "made-from",
             checksum(PYTHON_PINS, sys.executable, version),
             f"virtual environment with Python {version}",
-            make_venv,
+            lambda: make_venv(version),
         )
         (CACHE / "python").write_text(f"{sys.executable}\n")
         step(
