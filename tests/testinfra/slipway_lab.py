@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Pytest plugin of the scenarios: a host over SSH, its sites over HTTPS from outside, its objects, and playbooks to run."""
+"""Pytest plugin of the scenarios: a host over SSH, its sites from outside, its objects, and playbooks to run."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ ROOT = Path(os.environ.get("SLIPWAY_ROOT") or Path(__file__).resolve().parents[2
 LAB = ROOT / ".cache" / "lab"
 ADDRESSES = {"shop1": "10.77.0.10", "bookworm1": "10.77.0.12"}
 
+
 def connect(name: str, sudo: bool = True) -> Any:
     """A testinfra host, reached as the operator reaches it: by key, with its host key checked."""
     options = f"-o UserKnownHostsFile={LAB}/known_hosts -o IdentitiesOnly=yes -o StrictHostKeyChecking=yes"
     return testinfra.get_host(
         f"ssh://ops@{ADDRESSES[name]}", ssh_identity_file=str(LAB / "id_ed25519"), ssh_extra_args=options, sudo=sudo
     )
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -46,6 +48,7 @@ class Answer:
     def json(self) -> Any:
         return json.loads(self.body)
 
+
 class _Connection(http.client.HTTPSConnection):
     """Goes to one address, whatever the name: the outer machine knows nothing of the lab's names."""
 
@@ -57,6 +60,7 @@ class _Connection(http.client.HTTPSConnection):
     def connect(self) -> None:
         plain = socket.create_connection((self._address, 443), timeout=20)
         self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
+
 
 class Web:
     """A visitor who trusts only the lab's certificate authority."""
@@ -87,9 +91,8 @@ class Web:
             connection.close()
 
     def certificate(self, host: str) -> dict[str, Any]:
-        with socket.create_connection((self.address, 443), timeout=20) as plain:
-            with self._context.wrap_socket(plain, server_hostname=host) as secure:
-                return dict(secure.getpeercert() or {})
+        with self._tls(host) as secure:
+            return dict(secure.getpeercert() or {})
 
     def products(self, host: str) -> list[str]:
         answer = self.ask(host, "/products")
@@ -101,22 +104,31 @@ class Web:
         key = base64.b64encode(os.urandom(16)).decode()
         mask = os.urandom(4)
         masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(message.encode()))
-        with socket.create_connection((self.address, 443), timeout=20) as plain:
-            with self._context.wrap_socket(plain, server_hostname=host) as secure:
-                secure.sendall(
-                    f"GET /ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                    f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-                )
-                stream = secure.makefile("rb")
-                status = stream.readline()
-                assert b" 101 " in status, status
-                while stream.readline().strip():
-                    pass
-                secure.sendall(bytes([0x81, 0x80 | len(masked)]) + mask + masked)
-                return [json.loads(stream.read(stream.read(2)[1])) for _ in range(2)]
+        with self._tls(host) as secure:
+            secure.sendall(
+                f"GET /ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+            )
+            stream = secure.makefile("rb")
+            status = stream.readline()
+            assert b" 101 " in status, status
+            while stream.readline().strip():
+                pass
+            secure.sendall(bytes([0x81, 0x80 | len(masked)]) + mask + masked)
+            return [json.loads(stream.read(stream.read(2)[1])) for _ in range(2)]
+
+    def _tls(self, host: str) -> ssl.SSLSocket:
+        plain = socket.create_connection((self.address, 443), timeout=20)
+        try:
+            return self._context.wrap_socket(plain, server_hostname=host)
+        except OSError:
+            plain.close()
+            raise
+
 
 _TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(.*?)\]", re.MULTILINE)
 _RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+
 
 @dataclass(frozen=True)
 class Play:
@@ -135,10 +147,12 @@ class Play:
                 found.append(name)
         return found
 
+
 def run_playbook(name: str, *arguments: str, timeout: float = 900) -> Play:
     """Run a playbook of the collection just as its user would, against the demo's inventory."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MOLECULE_", "PYTEST_"))}
-    environment = {**kept, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
+    environment = {**kept, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    environment.pop("ANSIBLE_FORCE_COLOR", None)
     path = name if name.endswith(".yml") else f"playbooks/{name}.yml"
     result = subprocess.run(
         ["ansible-playbook", "--inventory", "inventories/demo", path, *arguments],
@@ -152,13 +166,16 @@ def run_playbook(name: str, *arguments: str, timeout: float = 900) -> Play:
     output = result.stdout + result.stderr
     return Play(result.returncode, output, {host: int(changed) for host, _ok, changed, *_ in _RECAP.findall(output)})
 
+
 @pytest.fixture(scope="session")
 def vps() -> Any:
     return connect("shop1")
 
+
 @pytest.fixture(scope="session")
 def web() -> Web:
     return Web(ADDRESSES["shop1"])
+
 
 @pytest.fixture(scope="session")
 def playbook() -> Any:
@@ -168,6 +185,7 @@ def playbook() -> Any:
         return play
 
     return run
+
 
 @pytest.fixture(scope="session")
 def objects() -> Iterator[Any]:
