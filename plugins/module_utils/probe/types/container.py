@@ -4,18 +4,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar
 
 from ...common import require
 from ...common.errors import SlipwayError
+from ...release.paths import DATA, SLOTS, StackPaths
 from ..context import Context
 from ..option import Option
 from ..result import FAIL, OK, WARN, Outcome, fail, limits, worst
 from .base import ProbeType
 
-STACKS = Path("/srv")
-SLOTS = ("active", "blue", "green", "data")
+CHOICES = ("active", *SLOTS, DATA)
 SHORT_ID = 12
 
 
@@ -29,7 +28,7 @@ class Container(ProbeType):
             "str",
             "Which of the stack's projects: V(active) serves when the probe runs, V(data) holds the databases.",
             default="active",
-            choices=SLOTS,
+            choices=CHOICES,
         ),
         "count": Option("int", "How many containers the service must have at least.", default=1, minimum=1),
         "healthy": Option("bool", "Whether a container without a health check is a failure.", default=False),
@@ -68,17 +67,17 @@ class Container(ProbeType):
         if not stack:
             return [self.probe.target]
         labels = [
-            f"com.docker.compose.project={stack}-{self._slot(stack)}",
+            f"com.docker.compose.project={self._project(StackPaths(stack))}",
             f"com.docker.compose.service={self.probe.target}",
             "com.docker.compose.oneoff=False",
         ]
         return sorted(entry["Id"] for entry in client.containers(all=True, filters={"label": labels}))
 
-    def _slot(self, stack: str) -> str:
+    def _project(self, stack: StackPaths) -> str:
         slot: str = self.option("slot")
-        if slot != "active":
-            return slot
-        return "green" if (STACKS / stack / "slot.green").exists() else "blue"
+        if slot == "active":
+            slot = "green" if stack.flag.exists() else "blue"
+        return stack.project(slot)
 
     def _judge(self, found: list[dict[str, Any]]) -> Outcome:
         wanted: int = self.option("count")

@@ -1,0 +1,252 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From the inventory's variables to the probes that prove that what they describe is there.
+
+Inside probes run on the host and take the way through its own Nginx; outside probes run on the controller and take the
+way that visitors take. Comparing the two tells a broken service from a broken way to it.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Probes = list[dict[str, Any]]
+Variables = Mapping[str, Any]
+
+INSIDE = "inside"
+OUTSIDE = "outside"
+TENANTS = "tenants"
+LOOPBACK = "127.0.0.1"
+REDIS_PORT = 6379
+# A health path answers with a status below 400 when the service can take traffic.
+HEALTHY_STATUS = ["2xx", "3xx"]
+
+
+@dataclass(frozen=True)
+class Site:
+    """A host name with the path that says whether it is well."""
+
+    host: str
+    path: str
+    tenant: str = ""
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.host}{self.path}"
+
+
+def derive(variables: Variables) -> dict[str, Any]:
+    """The probes for both views, and the sites as a person calls them."""
+    sites = list(_sites(variables))
+    inside = [
+        *_https(sites, INSIDE, variables.get("health_ca_file"), LOOPBACK),
+        *_redirects(variables),
+        *_certificates(sites, variables),
+        *_database(variables),
+        *_redis(variables),
+        *_containers(variables),
+        *_units(variables),
+        *_resources(variables),
+        *(variables.get("health_probes") or []),
+    ]
+    return {"inside": inside, "outside": list(_outside(sites, variables)), "sites": _table(sites, variables)}
+
+
+def _sites(variables: Variables) -> Iterator[Site]:
+    """One site per host and health path, in the order of the routes."""
+    seen: set[Site] = set()
+    for route in variables.get("stack_routes") or []:
+        path = _health_path(route)
+        for host, tenant in _hosts(route, variables):
+            site = Site(host, path, tenant)
+            if site not in seen:
+                seen.add(site)
+                yield site
+
+
+def _health_path(route: Mapping[str, Any]) -> str:
+    """Through Nginx a health path is only reached when it lies below the route's own path."""
+    prefix, health = str(route.get("path") or "/"), str(route.get("health") or "/")
+    return health if health.startswith(prefix) else prefix
+
+
+def _hosts(route: Mapping[str, Any], variables: Variables) -> Iterator[tuple[str, str]]:
+    host = route.get("host") or variables.get("stack_domain")
+    if host != TENANTS:
+        yield str(host), ""
+        return
+    domain = variables.get("tenants_domain") or variables.get("stack_domain")
+    for tenant in variables.get("tenants_list") or []:
+        if (tenant.get("state") or "present") != "present":
+            continue
+        slug = str(tenant["slug"])
+        yield f"{tenant.get('subdomain') or slug.replace('_', '-')}.{domain}", slug
+        if tenant.get("custom_domain"):
+            yield str(tenant["custom_domain"]), slug
+
+
+def _https(sites: Sequence[Site], view: str, ca_file: Any, address: Any) -> Iterator[dict[str, Any]]:
+    for site in sites:
+        probe = {
+            "name": _named(view, site.url),
+            "type": "http",
+            "target": site.url,
+            "status": HEALTHY_STATUS,
+            "group": view,
+        }
+        yield _filled(probe, address=address, ca_file=ca_file)
+
+
+def _named(view: str, name: str) -> str:
+    return name if view == INSIDE else f"{view}: {name}"
+
+
+def _filled(probe: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The probe with those of the further options that have a value."""
+    return {**probe, **{key: value for key, value in more.items() if value not in (None, "")}}
+
+
+def _redirects(variables: Variables) -> Iterator[dict[str, Any]]:
+    domain = variables.get("stack_domain")
+    if domain and variables.get("stack_routes"):
+        yield {
+            "name": f"http://{domain}/ leads to HTTPS",
+            "type": "http",
+            "target": f"http://{domain}/",
+            "address": LOOPBACK,
+            "status": ["301", "302", "307", "308"],
+            "header_matches": {"Location": "^https://"},
+            "group": INSIDE,
+        }
+
+
+def _certificates(sites: Sequence[Site], variables: Variables) -> Iterator[dict[str, Any]]:
+    """Expiry of every host's certificate: a site may answer well today and not next week."""
+    limits = {key: variables.get(f"health_certificate_{key}") for key in ("warn_days", "fail_days")}
+    for host in dict.fromkeys(site.host for site in sites):
+        probe = {"name": f"certificate of {host}", "type": "tls", "target": host, "address": LOOPBACK, "group": INSIDE}
+        yield _filled(probe, ca_file=variables.get("health_ca_file"), **limits)
+
+
+def _data_container(variables: Variables, service: str) -> str:
+    return f"{variables['stack_name']}-data-{service}-1"
+
+
+def _database(variables: Variables) -> Iterator[dict[str, Any]]:
+    database = variables.get("stack_database") or {}
+    if not database:
+        return
+    probe = {
+        "name": f"database {database.get('name') or 'postgres'}",
+        "type": "postgres",
+        "target": "" if database.get("service") else database.get("host"),
+        "group": INSIDE,
+    }
+    yield _filled(
+        probe,
+        login_container=_data_container(variables, database["service"]) if database.get("service") else None,
+        login_port=database.get("port"),
+        login_user=database.get("user"),
+        login_password=database.get("password"),
+        login_db=database.get("name"),
+        ssl_mode=database.get("sslmode"),
+    )
+
+
+def _redis(variables: Variables) -> Iterator[dict[str, Any]]:
+    redis = variables.get("health_redis") or {}
+    if not redis:
+        return
+    service = redis.get("service")
+    probe = {
+        "name": f"Redis {service or redis.get('host')}",
+        "type": "redis",
+        "target": redis.get("host") or "",
+        "group": INSIDE,
+    }
+    yield _filled(
+        probe,
+        login_container=_data_container(variables, service) if service else None,
+        login_port=redis.get("port"),
+        login_user=redis.get("user"),
+        login_password=redis.get("password"),
+    )
+
+
+def _containers(variables: Variables) -> Iterator[dict[str, Any]]:
+    stack = variables.get("stack_name")
+    if not stack:
+        return
+    data = list(variables.get("stack_data_services") or [])
+    routed = [route["service"] for route in variables.get("stack_routes") or []]
+    application = [*routed, *(variables.get("stack_exclusive_services") or [])]
+    replicas = variables.get("stack_replicas") or {}
+    for service in dict.fromkeys(data):
+        yield _container(stack, service, "data", 1)
+    for service in dict.fromkeys(application):
+        if service not in data:
+            yield _container(stack, service, "active", int(replicas.get(service, 1)))
+
+
+def _container(stack: str, service: str, slot: str, count: int) -> dict[str, Any]:
+    return {
+        "name": f"container {service}",
+        "type": "container",
+        "target": service,
+        "stack": stack,
+        "slot": slot,
+        "count": count,
+        "group": INSIDE,
+    }
+
+
+def _units(variables: Variables) -> Iterator[dict[str, Any]]:
+    """Units are names, or mappings with the name as `unit` and options of the probe."""
+    for entry in variables.get("health_units") or []:
+        options = {"unit": entry} if isinstance(entry, str) else dict(entry)
+        unit = options.pop("unit")
+        yield {"name": unit, "type": "systemd", "target": unit, "group": INSIDE, **options}
+
+
+def _resources(variables: Variables) -> Iterator[dict[str, Any]]:
+    for path in variables.get("health_disks") or []:
+        yield {"name": f"disk {path}", "type": "disk", "target": path, "group": INSIDE}
+    yield {"name": "memory", "type": "memory", "group": INSIDE}
+
+
+def _outside(sites: Sequence[Site], variables: Variables) -> Iterator[dict[str, Any]]:
+    address = variables.get("health_outside_address")
+    yield from _https(sites, OUTSIDE, variables.get("health_outside_ca_file"), address)
+    place = address or variables.get("stack_domain")
+    for name, port in _private_ports(variables):
+        probe = {"type": "tcp", "target": f"{place}:{port}", "open": False, "connect_timeout": 2, "group": OUTSIDE}
+        yield {"name": f"outside: {name} is closed (port {port})", **probe}
+
+
+def _private_ports(variables: Variables) -> Iterator[tuple[str, int]]:
+    """Ports of this host's own data services, which nobody outside may reach."""
+    database = variables.get("stack_database") or {}
+    if database.get("service"):
+        yield "database", int(database.get("port") or 5432)
+    redis = variables.get("health_redis") or {}
+    if redis.get("service"):
+        yield "Redis", int(redis.get("port") or REDIS_PORT)
+
+
+def _table(sites: Sequence[Site], variables: Variables) -> list[list[str]]:
+    """Each site with the command that shows it."""
+    return [[site.tenant or "-", site.url, _curl(site, variables)] for site in sites]
+
+
+def _curl(site: Site, variables: Variables) -> str:
+    words = ["curl"]
+    if variables.get("health_outside_ca_file"):
+        words += ["--cacert", str(variables["health_outside_ca_file"])]
+    if variables.get("health_outside_address"):
+        words += ["--resolve", f"{site.host}:443:{variables['health_outside_address']}"]
+    return shlex.join([*words, site.url])
