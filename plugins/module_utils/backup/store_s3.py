@@ -1,0 +1,166 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Backups in a bucket: `<prefix>/<stack>/<id>/<object>`, with the manifest as the last object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..common.errors import SlipwayError
+from ..s3 import client as s3_client
+from ..s3.errors import S3Error, explained
+from ..s3.options import S3Options
+from . import manifest
+from .upload import MultipartSink, Piece, stored_as
+
+CHUNK = 1024 * 1024
+
+
+class S3Store:
+    name = "s3"
+
+    def __init__(self, options: S3Options, stack: str, *, part_bytes: int, object_bytes: int) -> None:
+        self.options = options
+        self.stack = stack
+        self._part_bytes = part_bytes
+        self._object_bytes = object_bytes
+        self._connection: Any = None
+        self._sinks: list[MultipartSink] = []
+
+    @property
+    def _client(self) -> Any:
+        if self._connection is None:
+            self._connection = s3_client.client(self.options)
+        return self._connection
+
+    def check(self) -> None:
+        s3_client.check(self.options, self._client)
+
+    def sink(self, identity: str, name: str) -> MultipartSink:
+        sink = MultipartSink(
+            self._client,
+            self.options,
+            self._key(identity, name),
+            part_bytes=self._part_bytes,
+            object_bytes=self._object_bytes,
+        )
+        self._sinks.append(sink)
+        return sink
+
+    def commit(self, identity: str, data: bytes) -> str:
+        found = {self._confirm(piece) for sink in self._sinks for piece in sink.pieces}
+        self.put(identity, manifest.NAME, data)
+        return "size" if "size" in found else "checksum"
+
+    def _confirm(self, piece: Piece) -> str:
+        """Ask the server what it holds. Its ETag is a checksum unless it encrypts with keys of a key service."""
+        with explained(self.options, f"confirming {piece.name}"):
+            head = self._client.head_object(Bucket=self.options.bucket, Key=piece.key)
+        comparable = not str(head.get("ServerSideEncryption", "")).startswith("aws:kms")
+        etag = str(head["ETag"]).strip('"')
+        if head["ContentLength"] != piece.bytes or (comparable and etag != piece.etag()):
+            raise S3Error(
+                f"The S3 server holds something else than was sent as {piece.name}: {head['ContentLength']} bytes "
+                f"with checksum {etag}, sent were {piece.bytes} bytes with {piece.etag()}.",
+                kind="damaged",
+                hint="Do not trust this server before its disks are checked.",
+            )
+        return "checksum" if comparable else "size"
+
+    def discard(self, identity: str) -> None:
+        if self.get(identity, manifest.NAME) is not None:
+            raise SlipwayError(f"The backup {identity} has a manifest: it is not an unfinished one.")
+        prefix = self._key(identity, "")
+        with explained(self.options, "removing an unfinished backup"):
+            for page in self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.options.bucket, Prefix=prefix
+            ):
+                for upload in page.get("Uploads", []):
+                    self._client.abort_multipart_upload(
+                        Bucket=self.options.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                    )
+        self._delete_keys([key for key, _ in self._keys(prefix)])
+
+    def listing(self) -> dict[str, dict[str, int]]:
+        prefix = self._key("", "")
+        found: dict[str, dict[str, int]] = {}
+        for key, size in self._keys(prefix):
+            identity, _, name = key[len(prefix) :].partition("/")
+            if manifest.is_id(identity) and name and "/" not in name:
+                found.setdefault(identity, {})[name] = size
+        return found
+
+    def read(self, identity: str, name: str, size: int) -> Iterator[bytes]:
+        """The whole object; a connection that breaks is taken up again where it broke."""
+        done = 0
+        failures = 0
+        while done < size:
+            try:
+                for chunk in self._from(identity, name, done):
+                    done += len(chunk)
+                    yield chunk
+            except S3Error as error:
+                failures += 1
+                if error.kind != "unreachable" or failures > self.options.retries:
+                    raise
+                continue
+            break
+        if done != size:
+            raise SlipwayError(
+                f"The object {name} of backup {identity} has {done} bytes, its manifest says {size}: it is damaged.",
+                hint="Restore another backup: slipway backup list",
+            )
+
+    def _from(self, identity: str, name: str, offset: int) -> Iterator[bytes]:
+        span = {"Range": f"bytes={offset}-"} if offset else {}
+        with explained(self.options, f"reading {name} of {identity}"):
+            body = self._client.get_object(Bucket=self.options.bucket, Key=self._key(identity, name), **span)["Body"]
+            try:
+                while chunk := body.read(CHUNK):
+                    yield chunk
+            finally:
+                body.close()
+
+    def get(self, identity: str, name: str) -> bytes | None:
+        try:
+            with explained(self.options, f"reading {name} of {identity}"):
+                answer = self._client.get_object(Bucket=self.options.bucket, Key=self._key(identity, name))
+                return bytes(answer["Body"].read())
+        except S3Error as error:
+            if error.kind == "no_key":
+                return None
+            raise
+
+    def put(self, identity: str, name: str, data: bytes) -> None:
+        with explained(self.options, f"writing {name} of {identity}"):
+            self._client.put_object(
+                Bucket=self.options.bucket,
+                Key=self._key(identity, name),
+                Body=data,
+                ContentType="application/json",
+                **stored_as(self.options),
+            )
+
+    def delete(self, identity: str) -> None:
+        prefix = self._key(identity, "")
+        # Without its manifest it is no backup any more, whatever happens to the rest.
+        self._delete_keys([prefix + manifest.NAME])
+        self._delete_keys([key for key, _ in self._keys(prefix)])
+
+    def _key(self, identity: str, name: str) -> str:
+        parts = [self.options.prefix, self.stack, identity, name] if identity else [self.options.prefix, self.stack, ""]
+        return "/".join(parts if self.options.prefix else parts[1:])
+
+    def _keys(self, prefix: str) -> list[tuple[str, int]]:
+        with explained(self.options, "listing"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.options.bucket, Prefix=prefix)
+            return [(str(one["Key"]), int(one["Size"])) for page in pages for one in page.get("Contents", [])]
+
+    def _delete_keys(self, keys: list[str]) -> None:
+        # One by one: the batch request needs a checksum that old libraries and some servers disagree about.
+        for key in keys:
+            with explained(self.options, f"deleting {key}"):
+                self._client.delete_object(Bucket=self.options.bucket, Key=key)
