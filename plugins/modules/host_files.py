@@ -88,6 +88,37 @@ options:
     type: list
     elements: list
     default: []
+  live:
+    description:
+      - Read-only commands that tell whether the system runs with what the files say. If one fails, O(apply) is run although
+        no file changed. So a setting that was changed behind the files' back is repaired too.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      argv:
+        description: The command as a list of words.
+        type: list
+        elements: str
+        required: true
+      expect:
+        description: Regular expression that its output must have.
+        type: str
+        default: ""
+  revert:
+    description:
+      - Opens a way back before O(apply) is run. Unless C(systemctl stop slipway-revert-NAME.timer) is called in time, systemd
+        puts the old files back and applies them. Use it for files that may end your own access.
+    type: dict
+    suboptions:
+      name:
+        description: Name of the way back.
+        type: str
+        required: true
+      after:
+        description: Seconds until it is taken.
+        type: int
+        default: 60
 attributes:
   check_mode:
     description: Reports what would change. Neither O(test) nor O(apply) is run.
@@ -126,6 +157,11 @@ applied:
   description: Whether the commands in O(apply) were run.
   returned: success
   type: bool
+not_live:
+  description: Commands of O(live) that did not hold before the change.
+  returned: success
+  type: list
+  elements: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -145,6 +181,18 @@ def file_spec(item: dict) -> host_files.FileSpec:
 
 def directory_spec(item: dict) -> host_files.DirectorySpec:
     return host_files.DirectorySpec(**{**item, "mode": octal(item["mode"])})
+
+
+def file_set(params: dict) -> host_files.FileSet:
+    return host_files.FileSet(
+        files=tuple(file_spec(item) for item in params["files"]),
+        directories=tuple(directory_spec(item) for item in params["directories"]),
+        absent=tuple(params["absent"]),
+        test=tuple(params["test"]),
+        apply=tuple(tuple(str(word) for word in argv) for argv in params["apply"]),
+        live=tuple(host_files.LiveCheck(tuple(item["argv"]), item["expect"]) for item in params["live"]),
+        revert=host_files.Revert(**params["revert"]) if params["revert"] else None,
+    )
 
 
 def octal(mode: str) -> int:
@@ -185,24 +233,34 @@ def main() -> None:
             "absent": {"type": "list", "elements": "str", "default": []},
             "test": {"type": "list", "elements": "str", "default": []},
             "apply": {"type": "list", "elements": "list", "default": []},
+            "live": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "argv": {"type": "list", "elements": "str", "required": True},
+                    "expect": {"type": "str", "default": ""},
+                },
+            },
+            "revert": {
+                "type": "dict",
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "after": {"type": "int", "default": 60},
+                },
+            },
         },
         supports_check_mode=True,
     )
     try:
-        wanted = host_files.FileSet(
-            files=tuple(file_spec(item) for item in module.params["files"]),
-            directories=tuple(directory_spec(item) for item in module.params["directories"]),
-            absent=tuple(module.params["absent"]),
-            test=tuple(module.params["test"]),
-            apply=tuple(tuple(str(word) for word in argv) for argv in module.params["apply"]),
-        )
-        report = host_files.converge(wanted, check=module.check_mode)
+        report = host_files.converge(file_set(module.params), check=module.check_mode)
     except SlipwayError as error:
         module.fail_json(msg=str(error), changed=False)
     module.exit_json(
         changed=report.changed,
         changed_paths=report.changed_paths,
         applied=report.applied,
+        not_live=report.not_live,
         diff=report.diff,
     )
 

@@ -12,6 +12,8 @@ import grp
 import hashlib
 import os
 import pwd
+import re
+import shlex
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -49,6 +51,33 @@ class DirectorySpec:
 
 
 @dataclass(frozen=True)
+class LiveCheck:
+    """A read-only command whose success, and output, tell that the files are what the system runs with."""
+
+    argv: tuple[str, ...]
+    expect: str = ""
+
+    def holds(self) -> bool:
+        try:
+            done = run(self.argv, timeout=COMMAND_TIMEOUT, check=False)
+        except CommandError:
+            return False
+        return done.rc == 0 and re.search(self.expect, done.stdout, re.MULTILINE) is not None
+
+
+@dataclass(frozen=True)
+class Revert:
+    """The way back that opens by itself unless `systemctl stop UNIT.timer` closes it in time."""
+
+    name: str
+    after: int
+
+    @property
+    def unit(self) -> str:
+        return f"slipway-revert-{self.name}"
+
+
+@dataclass(frozen=True)
 class FileSet:
     """What must be on disk, how it is tested as a whole, and what makes it live."""
 
@@ -57,6 +86,8 @@ class FileSet:
     absent: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
     apply: tuple[tuple[str, ...], ...] = ()
+    live: tuple[LiveCheck, ...] = ()
+    revert: Revert | None = None
 
 
 @dataclass
@@ -64,6 +95,7 @@ class Report:
     changed_paths: list[str] = field(default_factory=list)
     diff: list[dict[str, Any]] = field(default_factory=list)
     applied: bool = False
+    not_live: list[str] = field(default_factory=list)
 
     @property
     def changed(self) -> bool:
@@ -102,16 +134,21 @@ def converge(wanted: FileSet, *, check: bool = False, pending_directory: str = P
     """Make the host match `wanted`; with `check` only say what would change."""
     report = Report()
     before = _plan(wanted, report)
+    report.not_live = [shlex.join(item.argv) for item in wanted.live if not item.holds()]
+    marker = _pending(wanted, pending_directory)
+    must_apply = bool(wanted.apply) and (bool(before) or bool(report.not_live) or marker.exists())
     if check:
-        report.applied = not report.changed_paths and _pending(wanted, pending_directory).exists()
+        report.applied = must_apply
         return report
-    with _marked(wanted, before, pending_directory) as must_apply:
+    with _marked(marker if must_apply else None):
         for directory in wanted.directories:
             _make_directory(directory)
         with _restoring(before):
             _write(wanted, before)
             if before and wanted.test:
                 _test(wanted.test)
+            if before and wanted.revert:
+                _arm(wanted.revert, before, wanted.apply, pending_directory)
             if must_apply:
                 _apply(wanted.apply, before)
                 report.applied = True
@@ -309,19 +346,40 @@ def _pending(wanted: FileSet, directory: str) -> Path:
 
 
 @contextlib.contextmanager
-def _marked(wanted: FileSet, before: Sequence[Snapshot], directory: str) -> Iterator[bool]:
-    """Yield whether to apply. A run killed between write and apply leaves the mark, and the next run applies."""
-    marker = _pending(wanted, directory)
+def _marked(marker: Path | None) -> Iterator[None]:
+    """A run killed between write and apply leaves the mark, and the next run applies."""
+    if marker is None:
+        yield
+        return
     left_behind = marker.exists()
-    must_apply = bool(wanted.apply) and (bool(before) or left_behind)
-    if must_apply:
-        os.makedirs(directory, mode=0o755, exist_ok=True)
-        touch(marker)
+    os.makedirs(marker.parent, mode=0o755, exist_ok=True)
+    touch(marker)
     try:
-        yield must_apply
+        yield
     except BaseException:
-        if must_apply and not left_behind:
+        if not left_behind:
             remove(marker)  # the old files are back and live: there is nothing to catch up on
         raise
-    if must_apply:
-        remove(marker)
+    remove(marker)
+
+
+def _arm(revert: Revert, before: Sequence[Snapshot], apply: Sequence[tuple[str, ...]], directory: str) -> None:
+    """Let systemd put the old files back unless the timer is stopped: the caller may have locked itself out."""
+    store = Path(directory, revert.unit)
+    os.makedirs(store, mode=0o700, exist_ok=True)
+    lines = ["#!/bin/sh"]
+    for number, snapshot in enumerate(before):
+        if snapshot.content is None:
+            lines.append(shlex.join(["rm", "-f", snapshot.path]))
+            continue
+        copy = store / str(number)
+        _replace(str(copy), snapshot.content, 0o600, 0, 0)
+        ownership = ["-m", f"{snapshot.mode:04o}", "-o", str(snapshot.uid), "-g", str(snapshot.gid)]
+        lines.append(shlex.join(["install", *ownership, str(copy), snapshot.path]))
+    lines += [shlex.join(argv) for argv in apply]
+    script = store / "restore"
+    _replace(str(script), ("\n".join(lines) + "\n").encode(), 0o700, 0, 0)
+    timer = f"{revert.unit}.timer"
+    run(["systemctl", "stop", timer], timeout=COMMAND_TIMEOUT, check=False)  # one that an earlier run left armed
+    schedule = ["--unit", revert.unit, f"--on-active={revert.after}", "--timer-property=AccuracySec=1s", "--collect"]
+    run(["systemd-run", "--quiet", *schedule, str(script)], timeout=COMMAND_TIMEOUT)
