@@ -59,6 +59,8 @@ def up(arguments: argparse.Namespace) -> int:
         with ThreadPoolExecutor(max_workers=2) as pool:
             booting = [pool.submit(hosts.up, host, host_images[host.suite], fresh=arguments.fresh) for host in chosen]
             services.up(service_image, images.object_store())
+            if any(host.suite == "bookworm" for host in chosen):
+                services.packages(images.packages())
             with step("Registry: images of the demo"):
                 for name, image in published.items():
                     services.publish(name, image)
@@ -102,10 +104,13 @@ def destroy(_arguments: argparse.Namespace) -> int:
     return 0
 
 
+_PLAIN_SERVICES = {"dns": settings.DNS, "records": settings.RECORDS, "packages": settings.PACKAGES}
+
+
 def status(_arguments: argparse.Namespace) -> int:
     for host in HOSTS.values():
         print(f"{host.name:<12} {host.address:<12} {'up' if containers.running(host.container) else 'down'}")
-    for name, address in (*settings.SERVICE_NAMES.items(), ("dns", settings.DNS), ("records", settings.RECORDS)):
+    for name, address in (*settings.SERVICE_NAMES.items(), *_PLAIN_SERVICES.items()):
         print(f"{name:<12} {address:<12} {'up' if containers.running(services.container(name)) else 'down'}")
     return 0
 

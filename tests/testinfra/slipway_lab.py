@@ -191,6 +191,7 @@ def playbook() -> Any:
 def objects() -> Iterator[Any]:
     """Keys of the objects in the bucket of the backups, newest last."""
     import boto3
+    from botocore.config import Config
 
     client = boto3.client(
         "s3",
@@ -199,7 +200,7 @@ def objects() -> Iterator[Any]:
         region_name="us-east-1",
         aws_access_key_id="lab-backup",
         aws_secret_access_key=(LAB / "s3_secret_key").read_text(),
-        config=boto3.session.Config(s3={"addressing_style": "path"}),
+        config=Config(s3={"addressing_style": "path"}),
     )
 
     def listed() -> list[str]:
