@@ -148,14 +148,14 @@ class Play:
         return found
 
 
-def run_playbook(name: str, *arguments: str, timeout: float = 900) -> Play:
+def run_playbook(name: str, *arguments: str, inventory: str = "inventories/demo", timeout: float = 900) -> Play:
     """Run a playbook of the collection just as its user would, against the demo's inventory."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MOLECULE_", "PYTEST_"))}
     environment = {**kept, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
     environment.pop("ANSIBLE_FORCE_COLOR", None)
     path = name if name.endswith(".yml") else f"playbooks/{name}.yml"
     result = subprocess.run(
-        ["ansible-playbook", "--inventory", "inventories/demo", path, *arguments],
+        ["ansible-playbook", "--inventory", inventory, path, *arguments],
         cwd=ROOT,
         env=environment,
         capture_output=True,

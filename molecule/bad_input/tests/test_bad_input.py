@@ -1,0 +1,141 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One sentence for each mistake, and a host that is as it was."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from slipway_lab import ROOT, run_playbook
+
+COMPOSE = ROOT / "tests/fixtures/sample_app/deploy/compose.yml"
+
+# What a run may write although it does nothing: logs, locks, caches, the run's own notes, sessions.
+FINGERPRINT = (
+    "find /etc /srv /usr/lib/slipway /var/backups/slipway -xdev -type f"
+    " ! -name '*.lock' ! -name '*.holder' -printf '%p %m %u %s %T@\\n' | sort | sha256sum;"
+    " docker ps --all --no-trunc --format '{{.ID}} {{.Image}}' | sort;"
+    " docker volume ls --quiet | sort; docker network ls --quiet | sort;"
+    " nft list ruleset | sed 's/packets [0-9]* bytes [0-9]*//' | grep -v ' f2b-' | sha256sum"
+)
+
+
+@dataclass(frozen=True)
+class Mistake:
+    name: str
+    playbook: str
+    variables: dict[str, Any]
+    sentence: str
+    arguments: tuple[str, ...] = field(default=())
+
+
+MISTAKES = [
+    Mistake("wrong_type", "deploy", {"stack_routes": "api"}, r"stack_routes"),
+    Mistake("empty_release", "deploy", {"stack_release": ""}, r"stack_release"),
+    Mistake("domain_elsewhere", "site", {"stack_domain": "elsewhere.test"}, r"elsewhere\.test"),
+    Mistake("bucket_refuses", "site", {"backup_s3_bucket": "not-ours"}, r"not-ours"),
+    Mistake("no_such_image", "deploy", {"stack_release": "9.9.9"}, r"shop/app:9\.9\.9"),
+    Mistake(
+        "hostile_tenant",
+        "tenants",
+        {"tenants_list": [{"slug": 'x"; drop schema public; --'}]},
+        r"slug|tenant",
+    ),
+    Mistake(
+        "database_unreachable",
+        "tenants",
+        {"stack_database": {"host": "10.77.0.99", "name": "shop", "user": "shop", "password": "x"}},
+        r"10\.77\.0\.99",
+    ),
+]
+
+
+@pytest.fixture
+def untouched(vps: Any) -> Iterator[None]:
+    before = vps.check_output(FINGERPRINT)
+    yield
+    assert vps.check_output(FINGERPRINT) == before
+
+
+def told(output: str, sentence: str) -> bool:
+    """The failure is a sentence about the cause, and no traceback."""
+    failure = output[output.find("FAILED!") if "FAILED!" in output else output.find("ERROR") :]
+    return bool(re.search(sentence, failure)) and "Traceback (most recent call last)" not in output
+
+
+def refused(playbook: str, variables: dict[str, Any], sentence: str, *arguments: str) -> None:
+    play = run_playbook(playbook, "--extra-vars", json.dumps(variables), *arguments)
+    assert play.code != 0, play.output[-3000:]
+    assert told(play.output, sentence), play.output[-6000:]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+@pytest.mark.usefixtures("untouched")
+def test_mistake(mistake: Mistake) -> None:
+    refused(mistake.playbook, mistake.variables, mistake.sentence, *mistake.arguments)
+
+
+def compose_with(tmp_path: Path, service: str, **change: Any) -> dict[str, str]:
+    content = yaml.safe_load(COMPOSE.read_text())
+    content["services"][service].update(change)
+    path = tmp_path / "compose.yml"
+    path.write_text(yaml.safe_dump(content))
+    return {"stack_compose_file": str(path)}
+
+
+@pytest.mark.usefixtures("untouched")
+def test_container_name(tmp_path: Path) -> None:
+    refused("deploy", compose_with(tmp_path, "api", container_name="api"), r"container_name")
+
+
+@pytest.mark.usefixtures("untouched")
+def test_published_database(tmp_path: Path) -> None:
+    refused(
+        "deploy", compose_with(tmp_path, "postgres", ports=["5432:5432"]), r"postgres.*ports|ports.*postgres|publish"
+    )
+
+
+@pytest.mark.usefixtures("untouched")
+def test_missing_variable(tmp_path: Path) -> None:
+    """An inventory in which nobody has written down the stack's domain."""
+    inventory = tmp_path / "inventory"
+    folder = inventory / "group_vars/vps"
+    folder.mkdir(parents=True)
+    demo = ROOT / "inventories/demo"
+    hosts = (demo / "hosts.yml").read_text().replace("{{ inventory_dir }}/../..", str(ROOT))
+    (inventory / "hosts.yml").write_text(hosts)
+    for path in (demo / "group_vars/vps").glob("*.yml"):
+        lines = path.read_text().splitlines(keepends=True)
+        (folder / path.name).write_text("".join(line for line in lines if not line.startswith("stack_domain:")))
+    play = run_playbook("site", inventory=str(inventory))
+    assert play.code != 0
+    assert told(play.output, r"stack_domain"), play.output[-6000:]
+
+
+def test_unknown_system(vps: Any) -> None:
+    """The host calls itself something that nobody has tested."""
+    release = vps.file("/usr/lib/os-release").content_string
+    version = vps.file("/etc/debian_version").content_string
+    strange = 'NAME="Slackware"\\nID=slackware\\nVERSION_ID="15.0"\\nPRETTY_NAME="Slackware 15.0"\\n'
+    vps.check_output("cp --archive /usr/lib/os-release /root/os-release")
+    vps.check_output(f"printf '{strange}' > /usr/lib/os-release && mv /etc/debian_version /root/debian_version")
+    try:
+        before = vps.check_output(FINGERPRINT)
+        play = run_playbook("site")
+        assert vps.check_output(FINGERPRINT) == before
+    finally:
+        vps.check_output("mv /root/debian_version /etc/debian_version")
+        vps.check_output("mv /root/os-release /usr/lib/os-release")
+    assert vps.file("/usr/lib/os-release").content_string == release
+    assert vps.file("/etc/debian_version").content_string == version
+    assert play.code != 0
+    assert told(play.output, r"Slackware"), play.output[-6000:]
