@@ -1,0 +1,151 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the documentation tells people to type exists: commands, playbooks, make targets, variables, links."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.slipway.vps.plugins.module_utils.probe.registry import TYPES
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+IDS = [str(page.relative_to(ROOT)) for page in PAGES]
+ROLES = [path.name for path in (ROOT / "roles").iterdir() if path.is_dir()]
+PREFIXES = sorted({*ROLES, "health"})
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`([^`\n]+)`")
+LINK = re.compile(r"\]\(([^)#\s]+)")
+VARIABLE = re.compile(rf"(?:{'|'.join(PREFIXES)})_[a-z0-9_]+")
+PROMPTS = ("$ ", "# ")
+
+
+def read(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def blocks(page: Path, *languages: str) -> Iterator[str]:
+    return (text for language, text in FENCE.findall(read(page)) if language in languages)
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """Every command after a prompt, as words; continued lines are one command."""
+    for block in blocks(page, "console", "shell", "bash", "sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            if line.startswith(PROMPTS):
+                yield shlex.split(line[2:], comments=True)
+
+
+@functools.cache
+def known_variables() -> set[str]:
+    """Options of every role's entry points, and the variables that playbooks read."""
+    known: set[str] = set()
+    for path in (ROOT / "roles").glob("*/meta/argument_specs.yml"):
+        for entry in yaml.safe_load(read(path))["argument_specs"].values():
+            known.update(entry.get("options") or {})
+    for path in (ROOT / "playbooks").glob("*.yml"):
+        known.update(VARIABLE.findall(read(path)))
+    return known
+
+
+TARGETS = set(re.findall(r"^([a-z][a-z0-9-]*):", read(ROOT / "Makefile"), re.MULTILINE))
+
+
+def playbook_names(words: list[str]) -> Iterator[str]:
+    for word in words[1:]:
+        if word.startswith("slipway.vps."):
+            yield word.removeprefix("slipway.vps.")
+        elif word.startswith("playbooks/"):
+            yield word.removeprefix("playbooks/").removesuffix(".yml")
+
+
+def extra_variables(words: list[str]) -> Iterator[str]:
+    for flag, value in itertools.pairwise(words):
+        if flag in ("-e", "--extra-vars") and not value.startswith(("@", "{")):
+            yield from (pair.split("=", 1)[0] for pair in value.split())
+
+
+def test_there_is_something_to_check():
+    assert any(commands(page) for page in PAGES)
+    assert {"demo", "test", "destroy"} <= TARGETS
+    assert {"stack_name", "health_fail_on"} <= known_variables()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_make_targets_exist(page):
+    for words in commands(page):
+        if words and words[0] == "make":
+            wanted = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
+            assert set(wanted) <= TARGETS, " ".join(words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_playbooks_and_inventories_exist(page):
+    for words in commands(page):
+        if not words or words[0] != "ansible-playbook":
+            continue
+        for name in playbook_names(words):
+            assert (ROOT / "playbooks" / f"{name}.yml").is_file(), " ".join(words)
+        for word in words:
+            if word.startswith("inventories/") and "production" not in word:
+                assert (ROOT / word).exists(), " ".join(words)
+        assert set(extra_variables(words)) <= known_variables(), " ".join(words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_the_command_on_the_host_knows_what_is_typed(page):
+    from ansible_collections.slipway.vps.plugins.module_utils.agent import cli
+
+    parser = cli.parser()
+    for words in commands(page):
+        if words and words[0] == "slipway":
+            shown = [word for word in words[1:] if word not in ("|", ">")]
+            try:
+                parser.parse_args(shown)
+            except SystemExit as error:
+                assert error.code == 0, f"slipway does not understand: {shlex.join(words)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_variables_exist(page):
+    named = {code for code in CODE.findall(read(page)) if VARIABLE.fullmatch(code)}
+    for block in blocks(page, "yaml"):
+        named.update(re.findall(rf"^({VARIABLE.pattern}):", block, re.MULTILINE))
+    assert named <= known_variables(), f"{page.name} names variables that no role and no playbook has"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_yaml_examples_are_yaml(page):
+    for block in blocks(page, "yaml"):
+        assert yaml.safe_load(block) is not None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_links_lead_somewhere(page):
+    for target in LINK.findall(read(page)):
+        if not target.startswith(("http://", "https://", "mailto:")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_no_path_of_a_machine(page):
+    for place in ("/root/", "/work/", "/home/"):
+        assert place not in read(page)
+
+
+def test_every_probe_type_and_variable_of_health_is_described():
+    page = read(ROOT / "docs" / "health.md")
+    codes = set(CODE.findall(page))
+    assert set(TYPES) <= codes
+    read_by_playbook = set(re.findall(r"\b(health_[a-z_]+) \| default", read(ROOT / "playbooks" / "health.yml")))
+    assert read_by_playbook <= codes
