@@ -4,6 +4,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
+READY := tools/setup.sh && . .cache/env
+LAB := molecule/lab/lab.py
+
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-28s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -11,3 +14,35 @@ help: ## list the targets
 .PHONY: setup
 setup: ## virtual environment, collections, Docker Engine and .cache/env
 	@tools/setup.sh
+
+.PHONY: demo
+demo: ## a bare server becomes an HTTPS service, on this machine, and stays up
+	@$(READY) && python $(LAB) up && . .cache/env && ansible-playbook --inventory inventories/demo playbooks/site.yml
+	@echo
+	@echo "The demo is up. What next:"
+	@echo "  . .cache/env                                                          use the tools by hand"
+	@echo "  ansible-playbook -i inventories/demo playbooks/site.yml               run it again: nothing changes"
+	@echo "  ansible-playbook -i inventories/demo playbooks/health.yml             ask everything how it is"
+	@echo "  python molecule/lab/lab.py ssh                                        look around on the server"
+	@echo "  make destroy                                                          remove all of it"
+
+.PHONY: test
+test: ## everything: lint, sanity, unit tests, documentation, artifact, scenarios on real servers
+	@$(READY) && python tools/test.py $(if $(FAIL_FAST),--fail-fast)
+
+.PHONY: test-unit
+test-unit: ## unit tests with coverage
+	@$(READY) && python tools/test.py --exact "unit tests"
+
+.PHONY: test-molecule
+test-molecule: ## one scenario: make test-molecule SCENARIO=default
+	@$(if $(SCENARIO),,echo "Which one? make test-molecule SCENARIO=x, where x is one of:" $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)); exit 2)
+	@$(READY) && python tools/test.py --exact "molecule $(SCENARIO)"
+
+.PHONY: readmes
+readmes: ## write the README of each role from its argument_specs
+	@$(READY) && python tools/readmes.py
+
+.PHONY: destroy
+destroy: ## remove everything that the other targets made
+	@tools/destroy.sh

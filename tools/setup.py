@@ -203,7 +203,8 @@ def unpack_collections() -> None:
             members = [member for member in archive.namelist() if member.startswith(prefix)]
             if not members:
                 raise SetupError(
-                    f"{wheel.name} has no collection {name}. Change requirements.yml or tools/requirements/collections.txt."
+                    f"{wheel.name} has no collection {name}. "
+                    "Change requirements.yml or tools/requirements/collections.txt."
                 )
             found = json.loads(archive.read(f"{prefix}MANIFEST.json"))["collection_info"]["version"]
             if found != version:

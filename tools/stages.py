@@ -1,0 +1,257 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What `make test` runs, cheap first."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pythons
+from runner import Count, Log, Stage, StageFailed, junit
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".cache"
+LOGS = CACHE / "test"
+COLLECTIONS = CACHE / "collections" / "ansible_collections"
+ONE = Count(passed=1)
+PLAIN = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "NO_COLOR": "1", "PY_COLORS": "0"}
+
+
+def command(*argv: str | Path) -> Callable[[Log], Count]:
+    """A stage that is one command."""
+
+    def work(log: Log) -> Count:
+        log.check(argv, env=PLAIN, cwd=ROOT)
+        return ONE
+
+    return work
+
+
+def ruff(log: Log) -> Count:
+    codes = [log.run(["ruff", *words, "."], env=PLAIN, cwd=ROOT) for words in (["check"], ["format", "--check"])]
+    if any(codes):
+        raise StageFailed("ruff found something (`ruff check --fix` and `ruff format` mend most of it)")
+    return ONE
+
+
+def mypy(log: Log) -> Count:
+    log.check(["mypy", "-p", "ansible_collections.slipway.vps.plugins.module_utils"], env=PLAIN, cwd=ROOT)
+    log.check(
+        ["mypy", *sorted((ROOT / "tools").glob("*.py"))], env={**PLAIN, "MYPYPATH": str(ROOT / "tools")}, cwd=ROOT
+    )
+    return ONE
+
+
+# ansible-test
+
+
+def tracked_files() -> list[str]:
+    """Every file of the checkout that git does not ignore, committed or not."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    names = listing.stdout.decode().split("\0")
+    return sorted(name for name in set(names) if name and os.path.lexists(ROOT / name))
+
+
+def copy_tree(target: Path) -> None:
+    """A clean copy: ansible-test and galaxy-importer look at every file, and ansible-test refuses a linked checkout."""
+    shutil.rmtree(target, ignore_errors=True)
+    for name in tracked_files():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target / name, follow_symlinks=False)
+
+
+def private_home(home: Path, ansible_test: Path) -> None:
+    """ansible-test keeps its environments below HOME and hands no PIP_ variable on; both are put into the cache.
+
+    It also downloads a script that installs pip. Python brings one of its own, which a script at the place that
+    ansible-test itself names for this case starts instead.
+    """
+    cache = home / ".ansible" / "test" / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    requirements = (ansible_test / "_internal" / "python_requirements.py").read_text()
+    version = re.search(r"\bpip='([0-9.]+)'", requirements)
+    if not version:
+        raise StageFailed(f"{ansible_test} does not name the version of pip that it wants")
+    bootstrap = (ROOT / "tools" / "get_pip.py").read_text()
+    (cache / f"get_pip_{version[1].replace('.', '_')}.py").write_text(bootstrap)
+
+    listing = subprocess.run(["pip", "config", "list"], capture_output=True, text=True, check=True).stdout
+    settings = dict(re.findall(r"^(?:global|install|:env:)\.([a-z-]+)='(.*)'$", listing, re.MULTILINE))
+    config = home / ".config" / "pip" / "pip.conf"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.touch(mode=0o600)
+    config.write_text(
+        "[global]\n" + "".join(f"{key} = {value}\n" for key, value in settings.items() if key != "config-file")
+    )
+
+
+def environment(log: Log, folder: Path, python: str, *pins: str) -> Path:
+    """A virtual environment of its own with the pinned packages; made once."""
+    content = "\0".join([python, *pins, *(Path(pin).read_text() for pin in pins if os.path.isfile(pin))])
+    wanted = hashlib.sha256(content.encode()).hexdigest()
+    stamp = folder / "made-from"
+    if not (stamp.is_file() and stamp.read_text() == wanted):
+        shutil.rmtree(folder, ignore_errors=True)
+        log.check([python, "-m", "venv", folder])
+        words = [word for pin in pins for word in (["-r", pin] if os.path.isfile(pin) else [pin])]
+        log.check([folder / "bin" / "pip", "install", "--disable-pip-version-check", *words])
+        stamp.write_text(wanted)
+    return folder / "bin"
+
+
+def sanity(choice: pythons.Choice, log: Log) -> Count:
+    base = CACHE / "at" / choice.core
+    version = f"3.{choice.minor}"
+    binaries = environment(log, base / f"venv-{version}", choice.python, f"ansible-core=={choice.core}")
+    home = base / "home"
+    private_home(home, next((base / f"venv-{version}" / "lib").glob("python3*/site-packages/ansible_test")))
+    tree = base / "ansible_collections" / "slipway" / "vps"
+    copy_tree(tree)
+    # Its files are those that git knows, and the checkout around the cache ignores the cache.
+    for words in (["init", "--quiet"], ["add", "--all", "--force"]):
+        log.check(["git", *words], cwd=tree)
+    for name in ("ansible", "community"):
+        link = base / "ansible_collections" / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(COLLECTIONS / name)
+    env = {**PLAIN, "HOME": str(home), "PATH": f"{binaries}:{os.environ['PATH']}", "VIRTUAL_ENV": str(binaries.parent)}
+    env |= {"ANSIBLE_CONFIG": "/dev/null", "LC_ALL": "C.UTF-8"}
+    code = log.run(
+        [binaries / "ansible-test", "sanity", "--local", "--python", version, "--junit", "--color", "no"],
+        env=env,
+        cwd=tree,
+    )
+    count = junit(*(tree / "tests" / "output" / "junit").glob("*.xml"))
+    if code or not count.passed:
+        errors = [line for line in log.lines() if line.startswith(("ERROR", "FATAL"))]
+        raise StageFailed(f"ansible-test ended with code {code}", count, errors[:80])
+    return count
+
+
+# Tests
+
+
+def percentages(report: Path) -> str:
+    """Coverage of the whole and of each package of the engine."""
+    data = json.loads(report.read_text())
+    packages: dict[str, list[int]] = {}
+    for name, file in data["files"].items():
+        parts = Path(name).parts
+        package = parts[2] if len(parts) > 3 else parts[1]
+        numbers = packages.setdefault(package, [0, 0])
+        numbers[0] += file["summary"]["covered_lines"] + file["summary"].get("covered_branches", 0)
+        numbers[1] += file["summary"]["num_statements"] + file["summary"].get("num_branches", 0)
+    each = (f"{name} {100 * done / of:.0f}%" for name, (done, of) in sorted(packages.items()) if of)
+    return f"coverage {data['totals']['percent_covered']:.1f}%: {', '.join(each)}"
+
+
+def unit(log: Log) -> Count:
+    shutil.rmtree(LOGS / "coverage", ignore_errors=True)
+    (LOGS / "coverage").mkdir(parents=True)
+    results, report = LOGS / "unit.xml", LOGS / "coverage.json"
+    results.unlink(missing_ok=True)
+    argv = [
+        "pytest",
+        "--cov",
+        "--cov-report=term",
+        f"--cov-report=json:{report}",
+        f"--junitxml={results}",
+        "--durations=10",
+    ]
+    code = log.run([*argv, "tests/unit"], env=PLAIN, cwd=ROOT)
+    count = junit(results) if results.is_file() else Count()
+    if code:
+        raise StageFailed(f"pytest ended with code {code}", count)
+    return count + Count(note=percentages(report))
+
+
+def execution_environment(log: Log) -> Count:
+    context = LOGS / "execution-environment"
+    shutil.rmtree(context, ignore_errors=True)
+    log.check(
+        ["ansible-builder", "create", "-f", ROOT / "execution-environment.yml", "-c", context], env=PLAIN, cwd=ROOT
+    )
+    log.check(["ansible-builder", "introspect", COLLECTIONS.parent], env=PLAIN, cwd=ROOT)
+    return ONE
+
+
+def importer(log: Log) -> Count:
+    """Build the collection as it is published, and judge it as Galaxy would."""
+    base = LOGS / "artifact"
+    shutil.rmtree(base, ignore_errors=True)
+    copy_tree(base / "tree")
+    log.check(["ansible-galaxy", "collection", "build", base / "tree", "--output-path", base], env=PLAIN, cwd=base)
+    python = pythons.cores_to_test()[0].python
+    binaries = environment(log, CACHE / "importer", python, str(ROOT / "tools/requirements/importer.txt"))
+    config = base / "importer.cfg"
+    config.write_text(
+        "[galaxy-importer]\nRUN_ANSIBLE_TEST = False\nRUN_ANSIBLE_LINT = False\nCHECK_REQUIRED_TAGS = True\n"
+    )
+    env = {**PLAIN, "PATH": f"{binaries}:{os.environ['PATH']}", "GALAXY_IMPORTER_CONFIG": str(config)}
+    archive = next(base.glob("*.tar.gz"))
+    log.check([binaries / "python", "-m", "galaxy_importer.main", archive], env=env, cwd=base)
+    complaints = [line for line in log.lines() if re.match(r"(ERROR|WARNING)\b", line)]
+    if complaints:
+        raise StageFailed(f"the importer complained: {complaints[0]}")
+    return ONE
+
+
+# Scenarios
+
+
+def scenarios() -> list[str]:
+    """Every scenario that is there; the default one first, because the others use the lab that it boots."""
+    names = {path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml")}
+    return sorted(names, key=lambda name: (name != "default", name))
+
+
+def molecule(scenario: str, log: Log) -> Count:
+    results = LOGS / f"molecule-{scenario}.xml"
+    results.unlink(missing_ok=True)
+    env = {**PLAIN, "PYTEST_ADDOPTS": f"--junitxml={results}"}
+    code = log.run(["molecule", "test", "--scenario-name", scenario], env=env, cwd=ROOT)
+    count = junit(results) if results.is_file() else Count()
+    if code:
+        raise StageFailed(f"molecule ended with code {code}", count)
+    # The playbooks' own run, with its second run without a change, is a test as well.
+    return count + ONE
+
+
+def all_stages() -> list[Stage]:
+    stages = [
+        Stage("ruff", ruff),
+        Stage("mypy", mypy),
+        Stage("changelog", command("antsibull-changelog", "lint")),
+        Stage("yamllint", command("yamllint", "--strict", ".")),
+        Stage("ansible-lint", command("ansible-lint", "--offline")),
+    ]
+    for choice in pythons.cores_to_test():
+        name = f"sanity with ansible-core {choice.core} on Python 3.{choice.minor}"
+        stages.append(Stage(name, partial(sanity, choice), minutes=20, group="sanity"))
+    stages += [
+        Stage("unit tests", unit, minutes=15),
+        Stage(
+            "documentation",
+            command(
+                "antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "self", "."
+            ),
+        ),
+        Stage("execution environment", execution_environment),
+        Stage("galaxy-importer", importer),
+    ]
+    stages += [Stage(f"molecule {name}", partial(molecule, name), minutes=25) for name in scenarios()]
+    return stages
