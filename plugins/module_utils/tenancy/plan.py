@@ -228,7 +228,8 @@ def _schema_grants(target: _Target) -> Iterator[Action]:
     now = target.schema_now.grants if target.schema_now else {}
     key = f"schema {target.schema} grants"
     for role in target.granted:
-        held = "U" in now.get(role, ())
+        # who loses the schema loses what comes with owning it
+        held = "U" in now.get(role, ()) and not (target.schema_now and target.schema_now.owner == role)
         if target.active and not held:
             data = {"schema": target.schema, "grantee": role}
             text = f"grant USAGE on schema {target.schema} to {role}"

@@ -19,13 +19,16 @@ from ..common.errors import SlipwayError
 
 NAME = re.compile(r"\d{4}_[A-Za-z0-9][A-Za-z0-9_.-]*\.sql")
 # A template runs inside its tenant's transaction: these would end that transaction under it.
-TRANSACTION = re.compile(r"(?:begin|commit|rollback(?!\s+to\b)|abort|(?:start|prepare)\s+transaction)\b", re.I)
-# What may hide a semicolon or a word: comments, strings, quoted names, dollar quotes, standard function bodies.
+TRANSACTION = re.compile(r"(?:begin|commit|rollback(?!\s+to\b)|abort|end|(?:start|prepare)\s+transaction)\b", re.I)
+# The body of a standard SQL function has semicolons of its own, and closes with an END.
+ATOMIC = re.compile(r"\bbegin\s+atomic\b", re.I)
+# What may hide a semicolon or a word. Comments nest, so only their beginning is matched here.
 OPAQUE = re.compile(
-    r"--[^\n]*|/\*.*?\*/|(?<![A-Za-z0-9_])[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\""
+    r"--[^\n]*|/\*|(?<![A-Za-z0-9_])[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\""
     r"|\$([A-Za-z_]\w*)?\$.*?\$(?(1)\1)\$",
     re.S,
 )
+COMMENT_EDGE = re.compile(r"/\*|\*/")
 
 
 @dataclass(frozen=True)
@@ -69,24 +72,42 @@ def check(template: Template) -> Template:
         )
     if not template.sql.strip():
         raise SlipwayError(f"The SQL template {template.name} is empty.", hint="Write SQL into it or remove it.")
+    bodies = 0
     for statement in statements(template.sql):
-        if TRANSACTION.match(statement):
+        if bodies and statement.lower().startswith("end"):
+            bodies -= 1
+        elif TRANSACTION.match(statement):
             raise SlipwayError(
                 f"The SQL template {template.name} has its own {statement.split()[0].upper()}.",
                 hint="Remove it: each tenant's templates run in one transaction already.",
             )
-        if statement.startswith("\\"):
+        elif statement.startswith("\\"):
             raise SlipwayError(
                 f"The SQL template {template.name} has the psql command {statement.split()[0]}.",
                 hint="Only SQL can run here.",
             )
+        bodies += len(ATOMIC.findall(statement))
     return template
 
 
 def statements(sql: str) -> list[str]:
     """The statements of a text with their comments and quoted parts blanked out, to look at and not to run."""
-    bare = OPAQUE.sub(lambda part: " " if part.group().startswith(("--", "/*")) else "''", sql)
-    return [piece.strip() for piece in bare.split(";") if piece.strip()]
+    bare: list[str] = []
+    position = 0
+    while match := OPAQUE.search(sql, position):
+        opening = match.group()
+        bare += [sql[position : match.start()], " " if opening.startswith(("--", "/*")) else "''"]
+        position = _comment_end(sql, match.end()) if opening == "/*" else match.end()
+    bare.append(sql[position:])
+    return [piece.strip() for piece in "".join(bare).split(";") if piece.strip()]
+
+
+def _comment_end(sql: str, position: int) -> int:
+    depth = 1
+    while depth and (edge := COMMENT_EDGE.search(sql, position)):
+        depth += 1 if edge.group() == "/*" else -1
+        position = edge.end()
+    return len(sql) if depth else position
 
 
 def pending(templates: Iterable[Template], ledger: Mapping[str, str]) -> list[Template]:

@@ -1,0 +1,68 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from ansible_collections.slipway.vps.plugins.module_utils.common.events import Emitter
+from ansible_collections.slipway.vps.plugins.module_utils.tenancy import engine
+from ansible_collections.slipway.vps.tests.unit.postgres_server import database, postgres  # noqa: F401 - fixtures
+
+APPLICATION_PASSWORD = "application-secret"
+PRODUCTS = {"name": "0001_init.sql", "sql": "CREATE TABLE products (id serial PRIMARY KEY, name text NOT NULL);"}
+
+# What the team's own migration makes.
+REGISTRY = """
+CREATE TABLE public.plans (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text NOT NULL UNIQUE);
+CREATE TABLE public.tenants (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(), subdomain text NOT NULL UNIQUE, custom_domain text UNIQUE,
+    plan_id uuid REFERENCES public.plans (id), created_at timestamptz NOT NULL DEFAULT now());
+INSERT INTO public.plans (name) VALUES ('free'), ('pro');
+"""
+_numbers = itertools.count(1)
+
+
+class Shop:
+    """A database with the team's registry, an application role, and names that no other test uses."""
+
+    def __init__(self, server, name, registry=REGISTRY):
+        self.server = server
+        self.database = name
+        self.prefix = f"t{next(_numbers)}_"  # roles belong to the whole server
+        self.application = f"{self.prefix}app"
+        server.query(f"CREATE ROLE {self.application} LOGIN PASSWORD '{APPLICATION_PASSWORD}'")
+        if registry:
+            self.query(registry)
+
+    def request(self, *tenants, **more):
+        entries = [{"slug": tenant} if isinstance(tenant, str) else tenant for tenant in tenants]
+        return {
+            **self.server.params(self.database),
+            "tenants": entries,
+            "role_prefix": self.prefix,
+            "application_roles": [self.application],
+            "templates": [PRODUCTS],
+            **more,
+        }
+
+    def converge(self, *tenants, check=False, **more):
+        return engine.converge(self.request(*tenants, **more), Emitter.null(), check)
+
+    def query(self, statement, user="", password=APPLICATION_PASSWORD):
+        who = {"login_user": user, "login_password": password} if user else {}
+        return self.server.query(statement, self.database, **who)
+
+
+@pytest.fixture
+def shop(postgres, database):  # noqa: F811 - a fixture that uses fixtures
+    return Shop(postgres, database)
+
+
+@pytest.fixture
+def bare_shop(postgres, database):  # noqa: F811 - a fixture that uses fixtures
+    """A database without the registry."""
+    return Shop(postgres, database, registry="")
