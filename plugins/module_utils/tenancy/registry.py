@@ -75,6 +75,14 @@ def plan_id(plan: str, plans: Sequence[Mapping[str, Any]]) -> Any:
     return None
 
 
+def plan_name(wanted: Any, plans: Sequence[Mapping[str, Any]]) -> str | None:
+    """What people call the plan with this id."""
+    for row in plans:
+        if wanted is not None and str(row["id"]) == str(wanted):
+            return next((str(row[column]) for column in PLAN_NAMES if row.get(column) is not None), None)
+    return None
+
+
 def find_row(tenant: Tenant, found: Catalog) -> dict[str, Any] | None:
     """The tenant's row: the one that it is known to own, else the one with its subdomain."""
     record = found.records.get(tenant.slug)

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 
 import psycopg2
 import pytest
 
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
+from ansible_collections.slipway.vps.plugins.module_utils.tenancy import commands, info
 
 from .conftest import Shop
 
@@ -317,3 +319,55 @@ def test_a_role_without_superuser_rights_is_enough(shop):
     shop.query("SELECT * FROM products", user=f"{shop.prefix}alpha", password=TENANT_PASSWORD)
     gone = {"slug": "alpha", "state": "absent", "force": True, "export": False}
     assert only(shop.converge(gone, **managed))["error"] is None
+
+
+def test_what_is_known_about_tenants(shop):
+    params = shop.server.params(shop.database)
+    assert info.gather(params) == []
+    shop.converge(ALPHA, {"slug": "bravo", "state": "suspended"})
+    alpha, bravo = info.gather(params)
+    assert alpha.pop("registry_id") == shop.query("SELECT id::text FROM public.tenants WHERE subdomain = 'alpha'")[0][0]
+    assert alpha == {
+        "slug": "alpha",
+        "state": "present",
+        "subdomain": "alpha",
+        "custom_domain": "shop.example.org",
+        "plan": "free",
+        "schema": "tenant_alpha",
+        "role": f"{shop.prefix}alpha",
+        "login": False,
+        "connection_limit": -1,
+        "tables": 1,
+        "templates": ["0001_init.sql"],
+    }
+    assert bravo["state"] == "suspended"
+    assert [tenant["slug"] for tenant in info.gather({**params, "slugs": ["bravo", "zulu"]})] == ["bravo"]
+
+
+def test_the_command_lists_them(shop, tmp_path, monkeypatch, capsys):
+    shop.converge(ALPHA, "bravo")
+    (tmp_path / "shop.json").write_text(json.dumps(shop.server.params(shop.database)))
+    assert list(commands.stacks(None, tmp_path)) == ["shop"]
+    monkeypatch.setattr(commands, "stacks", lambda only, stacks=commands.stacks: stacks(only, tmp_path))
+    parser = argparse.ArgumentParser()
+    commands.register(parser.add_subparsers())
+    args = parser.parse_args(["tenants", "list"])
+    assert args.func(args) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "shop: 2 tenants"
+    assert lines[2].split() == [
+        "alpha",
+        "present",
+        "alpha",
+        "shop.example.org",
+        "free",
+        "tenant_alpha",
+        "1",
+        "0001_init.sql",
+    ]
+    assert lines[3].split()[:5] == ["bravo", "present", "bravo", "-", "-"]
+    args = parser.parse_args(["tenants", "list", "--stack", "shop", "--json"])
+    assert args.func(args) == 0
+    assert [tenant["slug"] for tenant in json.loads(capsys.readouterr().out)["shop"]] == ["alpha", "bravo"]
+    with pytest.raises(SlipwayError, match="No tenants of a stack none"):
+        commands.stacks("none", tmp_path)
