@@ -28,9 +28,9 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     listing.set_defaults(func=_list)
 
 
-def stacks(only: str | None, directory: Path = DIRECTORY) -> dict[str, dict[str, Any]]:
+def stacks(only: str | None) -> dict[str, dict[str, Any]]:
     """The connections on record, by stack."""
-    known = {path.stem: read_json(path) for path in sorted(directory.glob("*.json"))}
+    known = {path.stem: read_json(path) for path in sorted(DIRECTORY.glob("*.json"))}
     if only is not None and only not in known:
         raise SlipwayError(
             f"No tenants of a stack {only} are on record on this host.",
