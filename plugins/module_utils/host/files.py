@@ -378,8 +378,9 @@ def _arm(revert: Revert, before: Sequence[Snapshot], apply: Sequence[tuple[str, 
         lines.append(shlex.join(["install", *ownership, str(copy), snapshot.path]))
     lines += [shlex.join(argv) for argv in apply]
     script = store / "restore"
-    _replace(str(script), ("\n".join(lines) + "\n").encode(), 0o700, 0, 0)
+    _replace(str(script), ("\n".join(lines) + "\n").encode(), 0o600, 0, 0)
     timer = f"{revert.unit}.timer"
     run(["systemctl", "stop", timer], timeout=COMMAND_TIMEOUT, check=False)  # one that an earlier run left armed
     schedule = ["--unit", revert.unit, f"--on-active={revert.after}", "--timer-property=AccuracySec=1s", "--collect"]
-    run(["systemd-run", "--quiet", *schedule, str(script)], timeout=COMMAND_TIMEOUT)
+    # /run may be mounted noexec, so the shell is named.
+    run(["systemd-run", "--quiet", *schedule, "/bin/sh", str(script)], timeout=COMMAND_TIMEOUT)
