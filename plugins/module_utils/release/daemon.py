@@ -1,0 +1,170 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The Docker Engine as the engine sees it: containers, their health, images and networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..common.errors import SlipwayError
+from ..common.require import load
+
+PROJECT = "com.docker.compose.project"
+SERVICE = "com.docker.compose.service"
+ONE_OFF = "com.docker.compose.oneoff"
+DEFAULT_GRACE = 10
+API_SECONDS = 120
+STOP_WORKERS = 8
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container, as inspected."""
+
+    id: str
+    name: str
+    service: str
+    status: str  # created | running | restarting | exited | dead | paused
+    health: str  # none | starting | healthy | unhealthy
+    exit_code: int
+    restarts: int
+    started_at: str
+    image: str
+    networks: tuple[str, ...]
+    ports: tuple[int, ...]
+    grace: int
+    health_log: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def running(self) -> bool:
+        return self.status == "running"
+
+
+class Daemon:
+    """A thin layer over the Docker library: values in, values out, sentences when it fails."""
+
+    def __init__(self) -> None:
+        self._docker = load("docker", "python3-docker")
+        self._client: Any = None
+
+    @property
+    def client(self) -> Any:
+        if self._client is None:
+            try:
+                self._client = self._docker.from_env(timeout=API_SECONDS)
+                self._client.ping()
+            except Exception as error:
+                self._client = None
+                raise SlipwayError(
+                    f"The Docker Engine does not answer ({error}).",
+                    hint="Look at it with: systemctl status docker",
+                ) from error
+        return self._client
+
+    @property
+    def errors(self) -> Any:
+        return self._docker.errors
+
+    def containers(self, project: str, *, one_off: bool = False) -> list[Container]:
+        """The project's containers, by name."""
+        labels = [f"{PROJECT}={project}", f"{ONE_OFF}={one_off}"]
+        found = self.client.api.containers(all=True, filters={"label": labels})
+        inspected = (self._inspect(entry["Id"]) for entry in found)
+        return sorted((entry for entry in inspected if entry), key=lambda entry: entry.name)
+
+    def _inspect(self, identifier: str) -> Container | None:
+        try:
+            return container(self.client.api.inspect_container(identifier))
+        except self.errors.NotFound:
+            return None  # it went away between the listing and now
+
+    def logs(self, identifier: str, lines: int) -> str:
+        raw = self.client.api.logs(identifier, tail=lines, stdout=True, stderr=True)
+        return bytes(raw).decode(errors="replace")
+
+    def stop(self, containers: list[Container]) -> None:
+        """SIGTERM to all at once, each with its own grace period."""
+        self._each(containers, lambda entry: self.client.api.stop(entry.id, timeout=entry.grace))
+
+    def remove(self, containers: list[Container]) -> None:
+        """Stop and remove them with their anonymous volumes; named volumes stay."""
+        self.stop([entry for entry in containers if entry.running or entry.status == "restarting"])
+        self._each(containers, lambda entry: self.client.api.remove_container(entry.id, v=True, force=True))
+
+    def _each(self, containers: list[Container], act: Any) -> None:
+        def one(entry: Container) -> None:
+            try:
+                act(entry)
+            except self.errors.NotFound:
+                return
+            except self.errors.APIError as error:
+                raise SlipwayError(f"The Docker Engine refuses to change {entry.name}: {error.explanation}") from error
+
+        with ThreadPoolExecutor(STOP_WORKERS) as pool:
+            list(pool.map(one, containers))
+
+    def networks(self, project: str) -> Iterator[Any]:
+        yield from self.client.networks.list(filters={"label": f"{PROJECT}={project}"})
+
+    def remove_networks(self, project: str) -> None:
+        """The project's networks; containers of other projects are taken off them first."""
+        for network in self.networks(project):
+            network.reload()
+            for member in network.attrs.get("Containers") or {}:
+                network.disconnect(member, force=True)
+            network.remove()
+
+    def connect(self, network_name: str, entry: Container, alias: str) -> bool:
+        """Put a container on a network under an alias; False if the network is not there or it is on it already."""
+        if network_name in entry.networks:
+            return False
+        try:
+            self.client.networks.get(network_name).connect(entry.id, aliases=[alias])
+        except self.errors.NotFound:
+            return False
+        except self.errors.APIError as error:
+            if "already exists" in str(error.explanation):
+                return False
+            raise SlipwayError(
+                f"{entry.name} cannot be put on the network {network_name}: {error.explanation}"
+            ) from error
+        return True
+
+
+def container(data: dict[str, Any]) -> Container:
+    """A container from the Engine's own description."""
+    state, config = data["State"], data["Config"]
+    labels = config.get("Labels") or {}
+    health = state.get("Health") or {}
+    bindings = (data.get("HostConfig") or {}).get("PortBindings") or {}
+    live = (data.get("NetworkSettings") or {}).get("Ports") or {}
+    return Container(
+        id=data["Id"],
+        name=data["Name"].lstrip("/"),
+        service=labels.get(SERVICE, ""),
+        status=state["Status"],
+        health=health.get("Status") or "none",
+        exit_code=int(state.get("ExitCode") or 0),
+        restarts=int(data.get("RestartCount") or 0),
+        started_at=state.get("StartedAt") or "",
+        image=data.get("Image") or "",
+        networks=tuple(sorted((data.get("NetworkSettings") or {}).get("Networks") or {})),
+        ports=_host_ports(live) or _host_ports(bindings),
+        grace=int(config.get("StopTimeout") or DEFAULT_GRACE),
+        health_log=tuple(str(entry.get("Output") or "").strip() for entry in (health.get("Log") or [])[-5:]),
+    )
+
+
+def _host_ports(bindings: dict[str, Any]) -> tuple[int, ...]:
+    numbers = {
+        int(binding["HostPort"])
+        for entries in bindings.values()
+        for binding in entries or ()
+        if str(binding.get("HostPort") or "").isdigit()
+    }
+    return tuple(sorted(numbers))

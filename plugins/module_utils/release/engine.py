@@ -1,0 +1,371 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A release from its request to its end.
+
+    lock, recover what was cut off, decide
+    preflight -> pull -> write -> data -> prepare -> migrate -> tenants -> start -> probe -> edge
+    -> switch -> observe -> exclusive -> drain -> stop -> commit
+
+Every phase is recorded before it acts. Until `drain` a failure puts everything back: the flag first, then Nginx, then
+the containers. From `drain` on the release has proved itself and is finished, by this run or by the next.
+"""
+
+from __future__ import annotations
+
+import secrets as random
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..common.errors import SlipwayError
+from ..common.events import Emitter
+from . import audit, drain, edge, fingerprint, health, images, planning, preflight, recovery, retention, state
+from .host import Host, overrides
+from .paths import StackPaths
+from .planning import Target
+from .record import Record
+from .spec import Settings
+from .state import State
+
+OBSERVE_PAUSE = 0.5
+DATA_SECONDS = 180
+
+
+def release(request: Mapping[str, Any], emitter: Emitter) -> dict[str, Any]:
+    """Do what the request asks for (`action`: deploy or rollback); the job of the agent."""
+    spec, wish = planning.read(request)
+    host = Host(StackPaths(spec.stack), emitter)
+    host.paths.root.mkdir(mode=0o755, parents=True, exist_ok=True)
+    what = f"{request.get('action') or planning.DEPLOY} of {spec.stack}"
+    with host.lock(what, wish.lock_wait, wish.requested_by):
+        recovered = recovery.recover(host)
+        current = host.store.state()
+        action, reasons = planning.decide(host, request, spec, wish, current)
+        for reason in reasons:
+            emitter.info(reason)
+        if action == planning.NONE:
+            return _unchanged(host, current, changed=recovered)
+        if action == planning.REPAIR:
+            recovery.reconcile(host)
+            return _unchanged(host, current, changed=True)
+        host.store.prepare()
+        fingerprint.make_key(host.paths.key)
+        target = planning.make_target(host, request, spec, wish, current, action)
+        return Pipeline(host, target, wish, dict(request.get("tenants") or {})).run()
+
+
+def _unchanged(host: Host, current: State, *, changed: bool) -> dict[str, Any]:
+    serving = host.serving(current)
+    return {
+        "changed": changed,
+        "release": serving.record.number if serving else None,
+        "release_name": serving.record.name if serving else "",
+        "previous": planning.previous(host, current),
+        "slot": serving.slot if serving else "",
+        "phases": host.emitter.phases,
+        "rolled_back": False,
+        "warnings": [],
+    }
+
+
+class Pipeline:
+    """One release on its way: a short method a phase, in the order of state.PHASES."""
+
+    def __init__(self, host: Host, target: Target, wish: Settings, tenants: Mapping[str, Any]) -> None:
+        self.host = host
+        self.target = target
+        self.wish = wish
+        self.tenants_request = tenants
+        self.current = host.store.state()
+        serving = host.serving(self.current)
+        self.old = serving.record if serving else None
+        self.old_slot = serving.slot if serving else None
+        self.slot = self.current.idle_slot
+        self.id = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{random.token_hex(3)}"
+        self.warnings: list[str] = [*planning.data_changes(self.current, target.record)]
+        self.traffic_moved = False
+
+    @property
+    def record(self) -> Record:
+        return self.target.record
+
+    @property
+    def values(self) -> Mapping[str, str]:
+        return self.target.values
+
+    def run(self) -> dict[str, Any]:
+        self.begin()
+        for name in state.PHASES:
+            try:
+                self.enter(name)
+            except BaseException as error:
+                raise self.give_up(name, error) from error
+        self.afterwards()
+        return self.result()
+
+    def begin(self) -> None:
+        """Ports are allocated under a lock of the whole host, and kept before anything uses them."""
+        with self.host.ports_lock():
+            blocks = planning.blocks_for(self.host, self.target, self.current)
+            moving = planning.transition(self.target, self.current, self.wish.requested_by, blocks, self.id)
+            self.current = self.host.store.save(state.begin(self.current, moving, blocks))
+
+    def enter(self, name: str) -> None:
+        self.current = self.host.store.save(state.advance(self.current, name))
+        with self.host.emitter.phase(name):
+            getattr(self, name)()
+
+    def deadline(self) -> float:
+        return time.monotonic() + self.wish.health_timeout
+
+    # --- before the traffic moves
+
+    def preflight(self) -> None:
+        preflight.check(self.host, self.record, self.wish, self.current)
+
+    def pull(self) -> None:
+        resolved = dict(self.record.images)
+        if not self.target.rollback:
+            resolved = planning.resolve_images(self.host, self.target.model, self.record, self.current)
+        self.target = replace(self.target, record=replace(self.record, images=resolved))
+        images.pull(self.host.daemon, resolved.values(), self.host.emitter)
+
+    def write(self) -> None:
+        made = overrides(self.record, self.target.model, self.slot, self.current.ports, self.host.paths)
+        if self.target.rollback:
+            self.host.store.write_run(self.record, self.values, made)
+        else:
+            self.host.store.write(self.record, made)
+
+    def data(self) -> None:
+        before = self.data_services()
+        self.host.slots.start_data(self.record, self.values, time.monotonic() + DATA_SECONDS)
+        created = self.data_services() - before
+        self.current = self.host.store.save(
+            state.with_data(
+                self.current,
+                {name: self.record.images[name] for name in created},
+                {name: self.record.data_definitions[name] for name in created},
+            )
+        )
+
+    def data_services(self) -> set[str]:
+        return {entry.service for entry in self.host.daemon.containers(self.host.paths.project("data"))}
+
+    def prepare(self) -> None:
+        held = self.current.slots.get(self.slot)
+        if held is None or held.release != self.record.number:
+            self.host.slots.remove(self.slot)
+        self.host.slots.create(self.record, self.slot, self.values)
+
+    def migrate(self) -> None:
+        if self.target.rollback:
+            return
+        self.hooks("before_migrate")
+        if self.record.spec.migrate:
+            self.host.slots.run(self.record, self.slot, self.record.spec.migrate, "migrate", self.values)
+
+    def tenants(self) -> None:
+        if self.target.rollback or not self.tenants_request:
+            return
+        # Loaded here because a stack without tenants must not need a PostgreSQL library.
+        from ..tenancy import engine as tenancy
+
+        tenancy.converge(dict(self.tenants_request), self.host.emitter)
+
+    def start(self) -> None:
+        self.host.slots.start(self.record, self.slot, self.values, self.deadline())
+
+    def probe(self) -> None:
+        project = self.host.paths.project(self.slot)
+        before = health.restarts(self.host.daemon, project)
+        moving = state.moving(self.current)
+        spec = self.record.spec
+        try:
+            health.probe(spec.routes, moving.upstreams, spec.domain, self.wish.probe_successes, self.deadline())
+        except SlipwayError as error:
+            raise self.with_diagnosis(error) from error
+        health.refuse_restarts(self.host.daemon, project, before)
+        if not self.target.rollback:
+            self.hooks("before_switch")
+
+    # --- the traffic moves
+
+    def edge(self) -> None:
+        if self.old is None:
+            # Nginx answers the proof from the slot that the flag names, so both have to be there already.
+            edge.serve(self.host.paths, self.slot, self.record.number, self.record.name)
+        edge.apply(self.host.paths, self.host.nginx_files(self.record.spec, self.current), self.record.spec.hosts)
+
+    def switch(self) -> None:
+        self.traffic_moved = True
+        edge.serve(self.host.paths, self.slot, self.record.number, self.record.name)
+        edge.read_back(self.record.spec.hosts, self.slot, self.record.number)
+
+    def observe(self) -> None:
+        """The release under real traffic, through Nginx."""
+        project = self.host.paths.project(self.slot)
+        before = health.restarts(self.host.daemon, project)
+        end = time.monotonic() + self.wish.observe
+        while True:
+            complaint = edge.sick_route(self.record.spec.routes, self.record.spec.hosts)
+            if complaint:
+                raise self.with_diagnosis(SlipwayError(f"Under traffic the release is sick: {complaint}."))
+            health.refuse_restarts(self.host.daemon, project, before)
+            if time.monotonic() >= end:
+                return
+            time.sleep(OBSERVE_PAUSE)
+
+    def exclusive(self) -> None:
+        """Workers run once: the old ones end before the new ones begin."""
+        if self.old and self.old_slot:
+            self.host.slots.stop(self.old_slot, self.old.groups.exclusive)
+        self.host.slots.start_exclusive(self.record, self.slot, self.values, self.deadline())
+
+    # --- the release has proved itself
+
+    def drain(self) -> None:
+        if self.old is None or self.old_slot is None:
+            return
+        held = self.current.slots.get(self.old_slot)
+        limits = drain.limits(
+            self.old.spec.routes, held.upstreams if held else {}, self.wish.drain_http, self.wish.drain_websocket
+        )
+        left = drain.wait(limits)
+        if left:
+            self.host.emitter.info(f"{left} connections were still open on the old slot when its time was over")
+
+    def stop(self) -> None:
+        if self.old_slot:
+            self.host.slots.stop(self.old_slot)
+
+    def commit(self) -> None:
+        self.target = replace(self.target, record=self.host.store.mark_served(self.record))
+        self.current = self.host.store.save(state.commit(self.current))
+
+    # --- afterwards: nothing in here can take the release back
+
+    def afterwards(self) -> None:
+        self.write_audit("succeeded", "")
+        for name in ("after_switch", "retain"):
+            try:
+                with self.host.emitter.phase(name):
+                    getattr(self, name)()
+            except SlipwayError as error:
+                self.warnings.append(f"The release serves, but {name} failed: {error}")
+
+    def after_switch(self) -> None:
+        self.hooks("after_switch")
+
+    def retain(self) -> None:
+        held = [slot.release for slot in self.current.slots.values()]
+        kept_images = self.host.store.images()
+        gone = retention.expired(self.host.store.numbers(), self.wish.retain, held)
+        for reference in retention.unused_images(kept_images, gone):
+            images.remove(self.host.daemon, reference)
+        for number in gone:
+            self.host.store.remove(number)
+
+    def hooks(self, moment: str) -> None:
+        for position, command in enumerate(self.record.spec.hooks.get(moment, ()), 1):
+            name = f"{moment.replace('_', '-')}-{position}"
+            self.host.slots.run(self.record, self.slot, command, name, self.values)
+
+    # --- what people are told
+
+    def with_diagnosis(self, error: SlipwayError) -> SlipwayError:
+        """Add what the containers of the routed services say."""
+        routed = {route.service for route in self.record.spec.routes}
+        found = [
+            health.diagnosis(self.host.daemon, entry)
+            for entry in self.host.daemon.containers(self.host.paths.project(self.slot))
+            if entry.service in routed
+        ]
+        return SlipwayError(
+            error.message, hint=error.hint, phase=error.phase, details={**error.details, "diagnosis": found}
+        )
+
+    def give_up(self, phase: str, error: BaseException) -> SlipwayError:
+        """Put everything back and say what was seen, where the traffic is and what to do."""
+        proved = state.PHASES.index(phase) >= state.PROVED
+        cause = error if isinstance(error, SlipwayError) else SlipwayError(f"{type(error).__name__}: {error}.")
+        if proved:
+            where = f"It serves already, and the next run finishes it ({self.record.label}, slot {self.slot})."
+        else:
+            recovery.revert(self.host)
+            self.current = self.host.store.state()
+            where = self.where_traffic_is()
+        self.write_audit("failed", redact(str(cause), self.values, self.record), phase)
+        message = f"{self.record.label.capitalize()} was given up in phase {phase}: {cause.message} {where}"
+        details = {**cause.details, **self.result(), "changed": not proved, "failed_phase": phase}
+        return SlipwayError(
+            redact(message, self.values, self.record),
+            hint=redact(cause.hint, self.values, self.record),
+            phase=phase,
+            details=redact_all(details, self.values, self.record),
+        )
+
+    def where_traffic_is(self) -> str:
+        if self.old is None:
+            return "Nothing served before, and nothing does now."
+        moved = "The traffic was moved back" if self.traffic_moved else "The traffic never moved"
+        return f"{moved}: {self.old.label} serves from slot {self.old_slot}."
+
+    def write_audit(self, result: str, reason: str, phase: str = "") -> None:
+        audit.append(
+            self.host.paths.audit,
+            {
+                "id": self.id,
+                "kind": planning.ROLLBACK if self.target.rollback else planning.DEPLOY,
+                "release": self.record.number,
+                "name": self.record.name,
+                "slot": self.slot,
+                "from": self.old.number if self.old else None,
+                "by": self.wish.requested_by,
+                "images": dict(self.record.images),
+                "phases": self.host.emitter.phases,
+                "result": result,
+                "phase": phase,
+                "reason": reason,
+            },
+        )
+
+    def result(self) -> dict[str, Any]:
+        return {
+            "changed": True,
+            "release": self.record.number,
+            "release_name": self.record.name,
+            "previous": self.old.number if self.old else None,
+            "slot": self.slot,
+            "phases": self.host.emitter.phases,
+            "rolled_back": self.traffic_moved and self.current.transition is None and not self.serves(),
+            "warnings": self.warnings,
+        }
+
+    def serves(self) -> bool:
+        return self.current.active is not None and self.current.active.release == self.record.number
+
+
+def redact(text: str, values: Mapping[str, str], release_record: Record) -> str:
+    """Secrets that a container printed must not reach the screen of a controller."""
+    for name in release_record.spec.secrets:
+        value = values.get(name, "")
+        if len(value) >= MIN_SECRET:
+            text = text.replace(value, "********")
+    return text
+
+
+MIN_SECRET = 4
+
+
+def redact_all(value: Any, values: Mapping[str, str], release_record: Record) -> Any:
+    if isinstance(value, str):
+        return redact(value, values, release_record)
+    if isinstance(value, Mapping):
+        return {key: redact_all(entry, values, release_record) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [redact_all(entry, values, release_record) for entry in value]
+    return value

@@ -1,0 +1,27 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Data containers join the networks of a slot, so that `postgres` resolves there although it is another project."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from .daemon import Daemon
+from .paths import DATA, StackPaths
+
+
+def wanted(project: str, data_networks: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+    """(service, network of the slot) for every network that a data service is on in the team's file."""
+    return [(service, f"{project}_{name}") for service, names in sorted(data_networks.items()) for name in names]
+
+
+def connect_data(daemon: Daemon, paths: StackPaths, slot: str, data_networks: Mapping[str, Sequence[str]]) -> int:
+    """Connect what is not connected yet; return how many were."""
+    members = {entry.service: entry for entry in daemon.containers(paths.project(DATA))}
+    count = 0
+    for service, network in wanted(paths.project(slot), data_networks):
+        if service in members:
+            count += daemon.connect(network, members[service], alias=service)
+    return count

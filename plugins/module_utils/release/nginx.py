@@ -1,0 +1,187 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The Nginx text of a stack. Pure: routes and ports in, files out.
+
+The server blocks (names, certificates) belong to role `nginx`; each includes one of the host files rendered here. Both
+slots are always there, and a flag file chooses between them, so that moving the traffic reloads nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from .paths import SLOTS, StackPaths
+from .spec import TENANTS, Route, Spec
+
+HEADER = "# Written by Slipway at each release that changes it. Changes made by hand are lost.\n"
+RELEASE_PATH = "/.well-known/slipway/release"
+CONFIG_PATH = "/.well-known/slipway/config"
+CONFIG_HEADER = "X-Slipway-Config"
+NOWHERE = "server 127.0.0.1:9 down;"
+CONFIG_MARK = "@CONFIG@"
+
+Upstreams = Mapping[str, Mapping[str, list[int]]]  # slot -> route -> ports
+
+
+def render(spec: Spec, paths: StackPaths, upstreams: Upstreams) -> dict[Path, str]:
+    """Every file of the stack, by path."""
+    files = {}
+    if spec.routes:
+        files[paths.nginx / "upstreams.conf"] = HEADER + _upstreams_text(spec, upstreams)
+    for host in sorted({route.host for route in spec.routes}):
+        routes = [route for route in spec.routes if route.host == host]
+        files[paths.nginx / "hosts" / f"{host}.conf"] = HEADER + _host_text(spec, paths, host, routes)
+    mark = checksum(files)
+    return {path: text.replace(CONFIG_MARK, mark) for path, text in files.items()}
+
+
+def checksum(files: Mapping[Path, str]) -> str:
+    """Of all files together; Nginx serves it, which proves what it has loaded."""
+    digest = hashlib.sha256()
+    for path, text in sorted(files.items()):
+        digest.update(f"{path}\0{text}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def config_of(files: Mapping[Path, str]) -> str:
+    """The checksum inside rendered files."""
+    marks = (line.split()[2] for text in files.values() for line in text.splitlines() if CONFIG_HEADER in line)
+    return next(marks, "")
+
+
+def _upstreams_text(spec: Spec, upstreams: Upstreams) -> str:
+    name = spec.stack.replace("-", "_")
+    blocks = [f"map $http_upgrade $slipway_{name}_connection {{\n    default upgrade;\n    '' '';\n}}\n"]
+    for route in spec.routes:
+        if route.rate_limit:
+            zone = _zone(spec.stack, route)
+            blocks.append(f"limit_req_zone $binary_remote_addr zone={zone}:10m rate={route.rate_limit};\n")
+        for slot in SLOTS:
+            ports = upstreams.get(slot, {}).get(route.name, [])
+            blocks.append(_upstream(spec.stack, route, slot, ports))
+    return "\n".join(blocks)
+
+
+def _upstream(stack: str, route: Route, slot: str, ports: Sequence[int]) -> str:
+    lines = ["hash $remote_addr consistent;"] if route.sticky else []
+    # A server that cannot be reached is tried again at once: it is the only one, or its neighbours take over.
+    lines += [f"server 127.0.0.1:{port} max_fails=0;" for port in ports] or [NOWHERE]
+    body = "".join(f"    {line}\n" for line in lines)
+    return f"upstream {stack}_{route.name}_{slot} {{\n{body}}}\n"
+
+
+def _zone(stack: str, route: Route) -> str:
+    return f"{stack}_{route.name}"
+
+
+def _host_text(spec: Spec, paths: StackPaths, host: str, routes: Sequence[Route]) -> str:
+    parts = [
+        f"""# Whether a flag is there must be looked up for every request.
+open_file_cache off;
+
+set $slipway_slot blue;
+if (-f {paths.flag}) {{
+    set $slipway_slot green;
+}}
+set $slipway_maintenance "";
+if (-f {paths.maintenance}) {{
+    set $slipway_maintenance on;
+}}
+if ($remote_addr = 127.0.0.1) {{
+    set $slipway_maintenance "";
+}}
+
+error_page 502 503 504 @slipway_unavailable;
+location @slipway_unavailable {{
+    internal;
+    root {paths.pages};
+    add_header Retry-After 120 always;
+    add_header Cache-Control no-store always;
+    try_files /maintenance.html =503;
+}}
+
+location = {RELEASE_PATH} {{
+    allow 127.0.0.1;
+    allow ::1;
+    deny all;
+    default_type application/json;
+    add_header Cache-Control no-store;
+    alias {paths.root}/slots/$slipway_slot;
+}}
+
+location = {CONFIG_PATH} {{
+    allow 127.0.0.1;
+    allow ::1;
+    deny all;
+    default_type text/plain;
+    add_header {CONFIG_HEADER} {CONFIG_MARK};
+    alias {paths.loaded};
+}}
+"""
+    ]
+    exact: set[str] = set()
+    for route in routes:
+        health = route.health.split("?", 1)[0]
+        if health != "/" and health not in exact and health != route.path:
+            exact.add(health)
+            parts.append(_location(spec, route, f"= {health}", maintenance=False))
+        for match in matches(route.path):
+            if match.removeprefix("= ") not in exact:
+                parts.append(_location(spec, route, match, maintenance=True))
+    return "\n".join(parts)
+
+
+def matches(path: str) -> list[str]:
+    """The locations of a path prefix: whole path segments, so that /api does not catch /apiary."""
+    if path == "/":
+        return ["/"]
+    if path.endswith("/"):
+        return [f"^~ {path}"]
+    return [f"= {path}", f"^~ {path}/"]
+
+
+def _location(spec: Spec, route: Route, match: str, *, maintenance: bool) -> str:
+    name = spec.stack.replace("-", "_")
+    lines = []
+    if maintenance:
+        lines += ["if ($slipway_maintenance) {", "    return 503;", "}"]
+        if route.rate_limit:
+            burst = f" burst={route.rate_burst} nodelay" if route.rate_burst else ""
+            lines += [f"limit_req zone={_zone(spec.stack, route)}{burst};", "limit_req_status 429;"]
+    if route.max_body_size:
+        lines.append(f"client_max_body_size {route.max_body_size};")
+    lines += [
+        f"proxy_pass http://{spec.stack}_{route.name}_$slipway_slot;",
+        "proxy_http_version 1.1;",
+        "proxy_set_header Host $host;",
+        "proxy_set_header X-Real-IP $remote_addr;",
+        "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
+        "proxy_set_header X-Forwarded-Proto $scheme;",
+        "proxy_set_header X-Forwarded-Host $host;",
+        "proxy_set_header X-Request-ID $request_id;",
+    ]
+    if route.websocket:
+        lines += [
+            "proxy_set_header Upgrade $http_upgrade;",
+            f"proxy_set_header Connection $slipway_{name}_connection;",
+        ]
+    else:
+        lines.append('proxy_set_header Connection "";')
+    lines += [
+        "proxy_connect_timeout 5s;",
+        f"proxy_read_timeout {route.timeout}s;",
+        f"proxy_send_timeout {route.timeout}s;",
+        # Never `non_idempotent`: a POST that may have been done is not done again.
+        "proxy_next_upstream error timeout;",
+        "proxy_next_upstream_tries 2;",
+    ]
+    body = "".join(f"    {line}\n" for line in lines)
+    return f"location {match} {{\n{body}}}\n"
+
+
+def is_tenants(path: Path) -> bool:
+    return path.name == f"{TENANTS}.conf"

@@ -1,0 +1,113 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A release as it is kept: everything needed to start, check and describe it again without asking Compose."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .model import Groups, Model, groups, waves
+from .spec import Spec, parse
+
+
+@dataclass(frozen=True)
+class Record:
+    """One release of one stack."""
+
+    number: int
+    spec: Spec
+    groups: Groups
+    waves: tuple[tuple[str, ...], ...]
+    counts: Mapping[str, int]
+    checked: tuple[str, ...]
+    images: Mapping[str, str]
+    data_networks: Mapping[str, tuple[str, ...]]
+    data_definitions: Mapping[str, str]
+    fingerprint: str
+    created: str
+    by: str
+    served: bool = False
+    origin: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.spec.release
+
+    @property
+    def label(self) -> str:
+        """How people read it."""
+        return f"release {self.name} (number {self.number})"
+
+    @property
+    def scale(self) -> dict[str, int]:
+        return {name: self.counts[name] for name in self.groups.slot}
+
+    @property
+    def starting(self) -> tuple[str, ...]:
+        """What is started before the traffic moves."""
+        return tuple(name for wave in self.waves for name in wave)
+
+    @property
+    def running(self) -> dict[str, int]:
+        """What must be up while the release serves."""
+        return {**self.scale, **dict.fromkeys(self.groups.exclusive, 1)}
+
+
+def make(
+    number: int, spec: Spec, model: Model, images: Mapping[str, str], fingerprint: str, created: str, by: str
+) -> Record:
+    """The record of a release that has not run yet."""
+    life = groups(model, spec)
+    return Record(
+        number=number,
+        spec=spec,
+        groups=life,
+        waves=tuple(tuple(wave) for wave in waves(model, life.slot + life.one_shot)),
+        counts={name: model.replicas(name, spec.replicas) for name in model.services},
+        checked=tuple(sorted(name for name in model.services if model.has_health_check(name))),
+        images=images,
+        data_networks={name: tuple(model.service_networks(name)) for name in life.data},
+        data_definitions={name: definition(model, name) for name in life.data},
+        fingerprint=fingerprint,
+        created=created,
+        by=by,
+        origin={name: model.image(name) for name in model.services},
+    )
+
+
+def definition(model: Model, service: str) -> str:
+    """Changes when the definition of a data service does."""
+    return hashlib.sha256(json.dumps(model.services[service], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def dump(record: Record) -> dict[str, Any]:
+    """For release.json: no secrets, and the Compose text has a file of its own."""
+    data = asdict(record)
+    data["spec"] = record.spec.public()
+    del data["spec"]["compose"], data["images"]
+    return data
+
+
+def load(data: Mapping[str, Any], compose: str, secrets: Mapping[str, str], images: Mapping[str, str]) -> Record:
+    return Record(
+        number=data["number"],
+        spec=parse({**data["spec"], "compose": compose, "secrets": secrets}),
+        groups=Groups(**{name: tuple(services) for name, services in data["groups"].items()}),
+        waves=tuple(tuple(wave) for wave in data["waves"]),
+        counts=data["counts"],
+        checked=tuple(data["checked"]),
+        images=images,
+        data_networks={name: tuple(networks) for name, networks in data["data_networks"].items()},
+        data_definitions=data["data_definitions"],
+        fingerprint=data["fingerprint"],
+        created=data["created"],
+        by=data["by"],
+        served=data["served"],
+        origin=data["origin"],
+    )

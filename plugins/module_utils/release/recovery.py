@@ -1,0 +1,167 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""After a crash, a failure or a reboot: back to one consistent release, from what was recorded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from ..common.errors import SlipwayError
+from . import audit, edge, images, state
+from .host import Host, Serving
+from .paths import other
+from .record import Record
+from .state import State
+
+START_SECONDS = 180
+
+
+def recover(host: Host) -> bool:
+    """Finish or revert what was cut off; False if nothing was."""
+    current = host.store.state()
+    moving = current.transition
+    if moving is None:
+        return False
+    host.emitter.info(f"release number {moving.release} was cut off in phase {moving.phase}")
+    with host.emitter.phase("recover"):
+        decision = state.recovery(current, _new_is_healthy(host, current))
+        if decision == "finish":
+            _finish(host, current)
+        else:
+            _restart_active(host, current)
+            revert(host)
+    audit.append(
+        host.paths.audit,
+        {
+            "id": moving.id,
+            "kind": moving.kind,
+            "release": moving.release,
+            "slot": moving.slot,
+            "from": current.active.release if current.active else None,
+            "by": moving.by,
+            "phase": moving.phase,
+            "result": "finished after an interruption" if decision == "finish" else "reverted after an interruption",
+            "reason": f"cut off in phase {moving.phase}",
+        },
+    )
+    return True
+
+
+def _new_is_healthy(host: Host, current: State) -> bool:
+    moving = current.transition
+    if moving is None or moving.reached < state.MAY_SERVE:
+        return False
+    return host.slots.is_healthy(host.store.read(moving.release), moving.slot)
+
+
+def _restart_active(host: Host, current: State) -> None:
+    """What served before may have been stopped by the same crash; it has to be up before traffic is given to it."""
+    serving = host.serving(current)
+    if serving:
+        _up(host, serving.record, serving.slot)
+
+
+def revert(host: Host) -> None:
+    """The release on its way goes, what served before serves: flag, Nginx, workers, then the slot, then the record."""
+    current = host.store.state()
+    moving = current.transition
+    if moving is None:
+        return
+    after = state.revert(current)
+    serving = host.serving(current)
+    if moving.reached >= state.PHASES.index("edge"):
+        _point_back(host, after, serving)
+    if moving.reached >= state.TOUCHES_SLOT:
+        host.slots.remove(moving.slot)
+    if serving and moving.reached >= state.PHASES.index("exclusive"):
+        _start_exclusive(host, serving)
+    host.store.save(after)
+    if moving.kind == "deploy":
+        host.store.remove(moving.release)  # it never served; the audit log keeps its story
+
+
+def _start_exclusive(host: Host, serving: Serving) -> None:
+    values = host.store.values(serving.record.number)
+    host.slots.start_exclusive(serving.record, serving.slot, values, time.monotonic() + START_SECONDS)
+
+
+def _point_back(host: Host, after: State, serving: Serving | None) -> None:
+    if serving is None:
+        edge.apply(host.paths, {}, ())
+        edge.set_flag(host.paths, "blue")
+    else:
+        _serve(host, after, serving)
+
+
+def _serve(host: Host, current: State, serving: Serving) -> None:
+    """The traffic goes to this release, whatever was there before; proved."""
+    release = serving.record
+    edge.serve(host.paths, serving.slot, release.number, release.name)
+    edge.apply(host.paths, host.nginx_files(release.spec, current), release.spec.hosts)
+    edge.read_back(release.spec.hosts, serving.slot, release.number)
+
+
+def _finish(host: Host, current: State) -> None:
+    """The new release had proved itself (or there is nothing else): make it the one that serves."""
+    moving = state.moving(current)
+    serving = Serving(host.store.read(moving.release), moving.slot)
+    _up(host, serving.record, serving.slot)
+    _serve(host, current, serving)
+    host.slots.stop(other(serving.slot))
+    _start_exclusive(host, serving)
+    host.store.mark_served(serving.record)
+    host.store.save(state.commit(current))
+
+
+def reconcile(host: Host) -> bool:
+    """The active release is up and everything about it is in place; False if there is no active release."""
+    current = host.store.state()
+    serving = host.serving(current)
+    if serving is None:
+        return False
+    host.store.prepare()
+    _modes(host, serving.record)
+    with host.emitter.phase("start"):
+        _up(host, serving.record, serving.slot)
+    with host.emitter.phase("edge"):
+        _serve(host, current, serving)
+    with host.emitter.phase("stop"):
+        host.slots.stop(other(serving.slot))
+        _start_exclusive(host, serving)
+    return True
+
+
+def _modes(host: Host, active: Record) -> None:
+    for path in host.paths.release(active.number).iterdir():
+        path.chmod(0o600)
+
+
+def _up(host: Host, release: Record, slot: str) -> None:
+    """Data, networks and the slot, from local images only; nothing that runs is recreated."""
+    values: Mapping[str, str] = host.store.values(release.number)
+    deadline = time.monotonic() + START_SECONDS
+    _with_images(host, release)
+    host.slots.start_data(release, values, deadline)
+    _revive(host, release, slot)
+    host.slots.start(release, slot, values, deadline, recreate=False)
+    host.slots.connect_data(release, slot)
+
+
+def _with_images(host: Host, release: Record) -> None:
+    """An image that somebody pruned is pulled again by its digest; nothing is asked if all are here."""
+    try:
+        images.pull(host.daemon, release.images.values(), host.emitter)
+    except SlipwayError as error:
+        raise SlipwayError(
+            f"An image of {release.label} is neither on this host nor to be had: {error.message}", hint=error.hint
+        ) from error
+
+
+def _revive(host: Host, release: Record, slot: str) -> None:
+    """Containers that lost their networks or never had them (created, not started) get them before they start."""
+    present = host.daemon.containers(host.paths.project(slot))
+    if not present:
+        host.slots.create(release, slot, host.store.values(release.number))

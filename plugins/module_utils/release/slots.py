@@ -1,0 +1,131 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The Compose projects of a stack: two slots for the application, one for the data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from ..common.errors import SlipwayError
+from ..common.process import CommandError, tail
+from . import compose, health, networks
+from .daemon import Daemon
+from .paths import DATA, StackPaths
+from .record import Record
+from .spec import Command
+
+COMPOSE_SECONDS = 300
+
+
+class Slots:
+    """Starts, stops and removes what belongs to a slot."""
+
+    def __init__(self, daemon: Daemon, paths: StackPaths) -> None:
+        self.daemon = daemon
+        self.paths = paths
+
+    def project(self, release: Record, slot: str) -> compose.Project:
+        place = self.paths.release(release.number)
+        files = (str(place / "compose.yml"), str(place / f"override.{slot}.json"))
+        return compose.Project(self.paths.project(slot), str(self.paths.files), files)
+
+    def create(self, release: Record, slot: str, values: Mapping[str, str]) -> None:
+        """Containers and networks, not started; the data services join the networks."""
+        services = [*release.starting, *release.groups.exclusive]
+        if services:
+            _compose(compose.create(self.project(release, slot), services, release.scale), values)
+        self.connect_data(release, slot)
+
+    def connect_data(self, release: Record, slot: str) -> None:
+        networks.connect_data(self.daemon, self.paths, slot, release.data_networks)
+
+    def start(
+        self, release: Record, slot: str, values: Mapping[str, str], deadline: float, *, recreate: bool = True
+    ) -> None:
+        """Wave after wave, each ready before the next begins."""
+        waves = release.waves if recreate else _without(release.waves, release.groups.one_shot)
+        for wave in waves:
+            argv = compose.up(self.project(release, slot), wave, release.scale, recreate=recreate)
+            _compose(argv, values)
+            self.wait(release, slot, wave, deadline)
+
+    def start_exclusive(self, release: Record, slot: str, values: Mapping[str, str], deadline: float) -> None:
+        names = release.groups.exclusive
+        if names:
+            _compose(compose.up(self.project(release, slot), names, {}, recreate=False), values)
+            self.wait(release, slot, names, deadline)
+
+    def start_data(self, release: Record, values: Mapping[str, str], deadline: float) -> None:
+        """What is missing is created, what is stopped is started, what runs is left alone."""
+        names = release.groups.data
+        if names:
+            _compose(compose.up(self.project(release, DATA), names, {}, recreate=False), values)
+            self.wait(release, DATA, names, deadline)
+
+    def wait(self, release: Record, slot: str, services: Sequence[str], deadline: float) -> None:
+        expected = {name: release.scale.get(name, 1) for name in services}
+        health.wait(self.daemon, self.paths.project(slot), expected, release.checked, release.groups.one_shot, deadline)
+
+    def run(self, release: Record, slot: str, command: Command, what: str, values: Mapping[str, str]) -> None:
+        """A one-off command; its container never outlives the call."""
+        name = f"{self.paths.project(slot)}-{what}"
+        argv = compose.run_once(self.project(release, slot), command.service, command.argv, name)
+        self.remove_one_off(slot)
+        try:
+            compose.call(argv, values, command.timeout)
+        except CommandError as error:
+            output = f"{error.result.stdout}\n{error.result.stderr}" if error.result else ""
+            said = tail(output, 5) or error.message
+            raise SlipwayError(
+                f"The command {what} of service {command.service} failed: {said}",
+                hint="Correct it and release again.",
+                details={"output": tail(output, health.LOG_LINES).splitlines()},
+            ) from error
+        finally:
+            self.remove_one_off(slot)
+
+    def remove_one_off(self, slot: str) -> None:
+        self.daemon.remove(self.daemon.containers(self.paths.project(slot), one_off=True))
+
+    def stop(self, slot: str, services: Sequence[str] | None = None) -> int:
+        """SIGTERM to what runs (all, or these services); the containers are kept. Returns how many ran."""
+        found = [
+            entry
+            for entry in self.daemon.containers(self.paths.project(slot))
+            if entry.status in ("running", "restarting", "paused") and (services is None or entry.service in services)
+        ]
+        self.daemon.stop(found)
+        return len(found)
+
+    def remove(self, slot: str) -> None:
+        """Containers and networks of a slot; volumes are never touched."""
+        if slot == DATA:
+            raise ValueError("the data project is never removed by a release")
+        self.remove_one_off(slot)
+        self.daemon.remove(self.daemon.containers(self.paths.project(slot)))
+        self.daemon.remove_networks(self.paths.project(slot))
+
+    def is_healthy(self, release: Record, slot: str) -> bool:
+        try:
+            self.wait(release, slot, release.groups.slot, time.monotonic())
+        except SlipwayError:
+            return False
+        return True
+
+
+def _without(waves: Sequence[Sequence[str]], names: Sequence[str]) -> list[list[str]]:
+    left = [[name for name in wave if name not in names] for wave in waves]
+    return [wave for wave in left if wave]
+
+
+def _compose(argv: Sequence[str], values: Mapping[str, str]) -> None:
+    try:
+        compose.call(argv, values, COMPOSE_SECONDS)
+    except CommandError as error:
+        reason = tail(error.result.stderr, 4) if error.result else error.message
+        raise SlipwayError(
+            f"Docker Compose could not start the containers: {reason}", hint="Correct the cause and release again."
+        ) from error

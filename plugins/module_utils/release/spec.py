@@ -1,0 +1,371 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is wanted: one release of one stack, checked in full before anything is touched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from ..common import validate
+from ..common.errors import SlipwayError
+
+TENANTS = "tenants"
+ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+RESERVED_ENV = re.compile(r"PATH|HOME|SHELL|RELEASE|(?:DOCKER|COMPOSE|LD|PYTHON|SYSTEMD)_.*")
+SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+ROUTE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
+URL_PATH = re.compile(r"/[A-Za-z0-9._~!&*+,;=:@%/-]*")
+QUERY_PATH = re.compile(r"/[A-Za-z0-9._~!&*+,;=:@%/?-]*")
+RATE = re.compile(r"[1-9][0-9]*r/[sm]")
+SIZE = re.compile(r"[0-9]+[kKmMgG]?")
+RELEASE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
+HOOK_MOMENTS = ("before_migrate", "before_switch", "after_switch")
+MAX_PORT = 65535
+
+
+@dataclass(frozen=True)
+class Route:
+    """One host and path, and the service that answers there."""
+
+    name: str
+    host: str
+    path: str
+    service: str
+    port: int
+    health: str = "/"
+    websocket: bool = False
+    sticky: bool = False
+    rate_limit: str = ""
+    rate_burst: int = 20
+    max_body_size: str = ""
+    timeout: int = 60
+
+    @property
+    def endpoint(self) -> str:
+        """What a block of host ports is allocated for."""
+        return f"{self.service}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A one-off command in a container of a release; an empty `argv` is the service's own command."""
+
+    service: str
+    argv: tuple[str, ...] = ()
+    timeout: int = 600
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a release is done. None of it changes what runs, so none of it makes a new release."""
+
+    lock_wait: float = 60
+    retain: int = 5
+    health_timeout: float = 120
+    probe_successes: int = 3
+    observe: float = 5
+    drain_http: float = 30
+    drain_websocket: float = 60
+    min_free_disk_mb: int = 1024
+    min_free_memory_mb: int = 128
+    force: bool = False
+    rollback_to: str = ""
+    rollback_secrets: str = "current"
+    requested_by: str = ""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Everything that decides what runs."""
+
+    stack: str
+    domain: str
+    compose: str
+    release: str
+    env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    routes: tuple[Route, ...] = ()
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    limits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    data_services: tuple[str, ...] = ()
+    exclusive_services: tuple[str, ...] = ()
+    migrate: Command | None = None
+    hooks: Mapping[str, tuple[Command, ...]] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    contract: bool = False
+    log_max_size: str = "10m"
+    log_max_files: int = 5
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The variables that the Compose file may use."""
+        return {**self.env, **self.secrets, "RELEASE": self.release}
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The concrete host names of the routes."""
+        return tuple(sorted({route.host for route in self.routes if route.host != TENANTS}))
+
+    def public(self) -> dict[str, Any]:
+        """The specification as it is stored and shown: without the secrets."""
+        data = asdict(self)
+        del data["secrets"]
+        return data
+
+
+def parse(request: Mapping[str, Any]) -> Spec:
+    """Read a request (the parameters of module compose_release, or a stored release)."""
+    domain = validate.domain(_text(request, "domain"))
+    release = _text(request, "release")
+    if not RELEASE_NAME.fullmatch(release):
+        raise SlipwayError(
+            f"The release {release!r} is not a name that an image tag can have.",
+            hint="Use letters, digits, dots, hyphens and underscores, for example 1.4.2.",
+        )
+    if not str(request.get("compose") or "").strip():
+        raise SlipwayError("The Compose file is empty.", hint="Set stack_compose_file to the team's Compose file.")
+    env = _variables("env", request.get("env"))
+    secrets = _variables("secrets", request.get("secrets"))
+    twice = sorted(set(env) & set(secrets))
+    if twice:
+        raise SlipwayError(f"{twice[0]} is in both env and secrets.", hint="Keep it in one of them.")
+    return Spec(
+        stack=validate.stack_name(_text(request, "stack")),
+        domain=domain,
+        compose=str(request["compose"]),
+        release=release,
+        env=env,
+        secrets=secrets,
+        routes=_routes(request.get("routes") or [], domain),
+        replicas=_replicas(request.get("replicas") or {}),
+        limits=_limits(request.get("limits") or {}),
+        data_services=_services("data_services", request.get("data_services")),
+        exclusive_services=_services("exclusive_services", request.get("exclusive_services")),
+        migrate=_command("migrate", request["migrate"]) if request.get("migrate") else None,
+        hooks=_hooks(request.get("hooks") or {}),
+        files=_files(request.get("files") or {}),
+        contract=bool(request.get("contract")),
+        log_max_size=_size("log_max_size", request.get("log_max_size") or "10m"),
+        log_max_files=_whole("log_max_files", request.get("log_max_files", 5), 1),
+    )
+
+
+def settings(request: Mapping[str, Any]) -> Settings:
+    """How to do it, from the same request."""
+    defaults = Settings()
+    given: dict[str, Any] = {}
+    for name, default in asdict(defaults).items():
+        value = request.get(name)
+        if value is None:
+            continue
+        if isinstance(default, bool):
+            given[name] = bool(value)
+        elif isinstance(default, (int, float)):
+            given[name] = _number(name, value)
+        else:
+            given[name] = str(value)
+    wish = Settings(**given)
+    if wish.retain < 2:
+        raise SlipwayError("retain is below 2, which leaves nothing to roll back to.", hint="Use 2 or more.")
+    if wish.probe_successes < 1:
+        raise SlipwayError("probe_successes is below 1.", hint="Use 1 or more; 3 is the default.")
+    return wish
+
+
+def _text(request: Mapping[str, Any], key: str) -> str:
+    value = request.get(key)
+    if not isinstance(value, (str, int, float)) or isinstance(value, bool) or value == "":
+        raise SlipwayError(
+            f"The {key} of the stack is missing.", hint=f"Set stack_{key if key != 'stack' else 'name'}."
+        )
+    return str(value)
+
+
+def _variables(what: str, given: Any) -> dict[str, str]:
+    if given is not None and not isinstance(given, Mapping):
+        raise SlipwayError(f"The {what} of the stack is not a dictionary.", hint="Write it as NAME: value pairs.")
+    variables: dict[str, str] = {}
+    for name, value in (given or {}).items():
+        if not ENV_NAME.fullmatch(str(name)):
+            raise SlipwayError(
+                f"The name {name!r} in {what} is not the name of an environment variable.",
+                hint="Use letters, digits and underscores, not starting with a digit.",
+            )
+        if RESERVED_ENV.fullmatch(str(name)):
+            raise SlipwayError(
+                f"The name {name} in {what} is reserved: it would steer Docker Compose itself.",
+                hint="Choose another name in the Compose file.",
+            )
+        if isinstance(value, (Mapping, list, tuple)):
+            raise SlipwayError(f"The value of {name} in {what} is not a text or a number.", hint="Put it in quotes.")
+        variables[str(name)] = _scalar(value)
+        if "\0" in variables[str(name)]:
+            raise SlipwayError(f"The value of {name} in {what} contains a NUL byte.", hint="Remove it.")
+    return variables
+
+
+def _scalar(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _routes(entries: Sequence[Mapping[str, Any]], domain: str) -> tuple[Route, ...]:
+    routes: list[Route] = []
+    for entry in entries:
+        route = _route(entry, domain, {known.name for known in routes})
+        clash = next((known for known in routes if (known.host, known.path) == (route.host, route.path)), None)
+        if clash:
+            raise SlipwayError(
+                f"Two routes claim {route.host}{route.path} (services {clash.service} and {route.service}).",
+                hint="Give one of them another host or path.",
+            )
+        routes.append(route)
+    return tuple(routes)
+
+
+def _route(entry: Mapping[str, Any], domain: str, taken: set[str]) -> Route:
+    known = set(Route.__dataclass_fields__)
+    unknown = sorted(set(entry) - known)
+    if unknown:
+        raise SlipwayError(
+            f"A route has the unknown key {unknown[0]!r}.", hint=f"Known keys: {', '.join(sorted(known))}."
+        )
+    service = str(entry.get("service") or "")
+    if not SERVICE.fullmatch(service):
+        raise SlipwayError(
+            f"A route names no service ({dict(entry)!r}).", hint="Set service to one of the Compose file."
+        )
+    port = _whole(f"port of the route to {service}", entry.get("port"), 1)
+    if port > MAX_PORT:
+        raise SlipwayError(f"The port {port} of the route to {service} is no port.", hint="Use 1 to 65535.")
+    name = str(entry.get("name") or "") or _free_name(f"{service}-{port}".lower().replace(".", "-"), taken)
+    if not ROUTE_NAME.fullmatch(name) or name in taken:
+        raise SlipwayError(
+            f"The route name {name!r} is used twice or is not a plain name.",
+            hint="Use lower-case letters, digits, hyphens and underscores, each name once.",
+        )
+    host = str(entry.get("host") or domain)
+    websocket = bool(entry.get("websocket"))
+    rate = str(entry.get("rate_limit") or "")
+    if rate and not RATE.fullmatch(rate):
+        raise SlipwayError(
+            f"The rate_limit {rate!r} of route {name} is not a rate.", hint="Write it like 10r/s or 60r/m."
+        )
+    size = str(entry.get("max_body_size") or "")
+    return Route(
+        name=name,
+        host=TENANTS if host == TENANTS else validate.domain(host),
+        path=_path(f"path of route {name}", entry.get("path") or "/", URL_PATH),
+        service=service,
+        port=port,
+        health=_path(f"health of route {name}", entry.get("health") or "/", QUERY_PATH),
+        websocket=websocket,
+        sticky=bool(entry.get("sticky")),
+        rate_limit=rate,
+        rate_burst=_whole(f"rate_burst of route {name}", entry.get("rate_burst", 20), 0),
+        max_body_size=_size(f"max_body_size of route {name}", size) if size else "",
+        timeout=_whole(f"timeout of route {name}", entry.get("timeout") or (3600 if websocket else 60), 1),
+    )
+
+
+def _free_name(base: str, taken: set[str]) -> str:
+    names = [base, *(f"{base}-{number}" for number in range(2, len(taken) + 3))]
+    return next(name for name in names if name not in taken)
+
+
+def _path(what: str, value: Any, allowed: re.Pattern[str]) -> str:
+    text = str(value)
+    if not allowed.fullmatch(text):
+        raise SlipwayError(
+            f"The {what} is {text!r}, which is not a path.", hint="Start it with / and leave out spaces."
+        )
+    return text
+
+
+def _size(what: str, value: Any) -> str:
+    if not SIZE.fullmatch(str(value)):
+        raise SlipwayError(f"The {what} is {value!r}, which is not a size.", hint="Write it like 5m.")
+    return str(value)
+
+
+def _whole(what: str, value: Any, least: int) -> int:
+    number = _number(what, value)
+    if number != int(number) or number < least:
+        raise SlipwayError(f"The {what} is {value!r}.", hint=f"Use a whole number, at least {least}.")
+    return int(number)
+
+
+def _number(what: str, value: Any) -> float | int:
+    if isinstance(value, bool) or value is None:
+        raise SlipwayError(f"The {what} is missing or not a number.", hint="Give it a number.")
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise SlipwayError(f"The {what} is {value!r}, which is not a number.", hint="Give it a number.") from None
+    if not 0 <= number < 1e9:
+        raise SlipwayError(f"The {what} is {value!r}, which is out of range.", hint="Use a positive number.")
+    return int(number) if number == int(number) else number
+
+
+def _replicas(given: Mapping[str, Any]) -> dict[str, int]:
+    return {str(name): _whole(f"number of replicas of {name}", count, 1) for name, count in given.items()}
+
+
+def _limits(given: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    limits: dict[str, dict[str, str]] = {}
+    for service, entry in given.items():
+        unknown = sorted(set(entry) - {"cpus", "memory"})
+        if unknown:
+            raise SlipwayError(
+                f"The limits of {service} have the unknown key {unknown[0]!r}.", hint="Known keys: cpus, memory."
+            )
+        limits[str(service)] = {key: str(value) for key, value in entry.items()}
+    return limits
+
+
+def _services(what: str, given: Any) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(str(name) for name in given or ()))
+    for name in names:
+        if not SERVICE.fullmatch(name):
+            raise SlipwayError(
+                f"{name!r} in {what} is not the name of a service.", hint="Use names of the Compose file."
+            )
+    return names
+
+
+def _command(what: str, entry: Any) -> Command:
+    if not isinstance(entry, Mapping) or not SERVICE.fullmatch(str(entry.get("service") or "")):
+        raise SlipwayError(f"{what} names no service.", hint="Write it like {service: api, command: [./migrate]}.")
+    # A stored release has `argv`, what people write has `command`.
+    given = entry.get("command") if entry.get("command") is not None else entry.get("argv")
+    argv = ("sh", "-c", given) if isinstance(given, str) and given else tuple(str(word) for word in given or ())
+    timeout = _whole(f"timeout of {what}", entry.get("timeout") or 600, 1)
+    return Command(service=str(entry["service"]), argv=argv, timeout=timeout)
+
+
+def _hooks(given: Mapping[str, Any]) -> dict[str, tuple[Command, ...]]:
+    unknown = sorted(set(given) - set(HOOK_MOMENTS))
+    if unknown:
+        raise SlipwayError(f"There is no hook {unknown[0]!r}.", hint=f"Hooks are: {', '.join(HOOK_MOMENTS)}.")
+    return {
+        moment: tuple(_command(f"hook {moment}", entry) for entry in given.get(moment) or ())
+        for moment in HOOK_MOMENTS
+        if given.get(moment)
+    }
+
+
+def _files(given: Mapping[str, Any]) -> dict[str, str]:
+    for name in given:
+        path = PurePosixPath(str(name))
+        if path.is_absolute() or ".." in path.parts:
+            raise SlipwayError(f"The file {name!r} is outside the project directory.", hint="Use a relative path.")
+    return {str(name): str(checksum) for name, checksum in given.items()}
