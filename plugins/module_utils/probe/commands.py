@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def health_command(args: argparse.Namespace) -> int:
     if args.output:
         report.write(result, {args.format: args.output})
     else:
-        print(report.FORMATS[args.format](result), end="")
+        sys.stdout.write(report.FORMATS[args.format](result))
     return 0 if result.passes(args.fail_on) else UNHEALTHY
 
 
