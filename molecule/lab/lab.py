@@ -62,8 +62,8 @@ def up(arguments: argparse.Namespace) -> int:
             if any(host.suite == "bookworm" for host in chosen):
                 services.packages(images.packages())
             with step("Registry: images of the demo"):
-                for name, image in published.items():
-                    services.publish(name, image)
+                with ThreadPoolExecutor(max_workers=2) as pushing:
+                    list(pushing.map(services.publish, published, published.values()))
             for future in booting:
                 future.result()
     say(f"The lab is up: {', '.join(f'{host.name} {host.address}' for host in chosen)}")
