@@ -61,9 +61,8 @@ def up(arguments: argparse.Namespace) -> int:
             services.up(service_image, images.object_store())
             if any(host.suite == "bookworm" for host in chosen):
                 services.packages(images.packages())
-            with step("Registry: images of the demo"):
-                with ThreadPoolExecutor(max_workers=2) as pushing:
-                    list(pushing.map(services.publish, published, published.values()))
+            with step("Registry: images of the demo"), ThreadPoolExecutor(max_workers=2) as pushing:
+                list(pushing.map(services.publish, published, published.values()))
             for future in booting:
                 future.result()
     say(f"The lab is up: {', '.join(f'{host.name} {host.address}' for host in chosen)}")
