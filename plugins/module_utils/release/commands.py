@@ -67,7 +67,7 @@ def _tell() -> Emitter:
 
 
 def _list(args: argparse.Namespace) -> int:
-    found = history.releases(args.stack, _paths(args))
+    found = history.overview(args.stack, _paths(args))["releases"]
     print(json.dumps(found, indent=2, sort_keys=True) if args.json else history.table(found))
     return 0
 

@@ -174,7 +174,7 @@ class Pipeline:
         # Loaded here because a stack without tenants must not need a PostgreSQL library.
         from ..tenancy import engine as tenancy
 
-        tenancy.raise_on_failure(tenancy.converge(dict(self.tenants_request), self.host.emitter))
+        tenancy.raise_on_failure(tenancy.raise_on_failure(tenancy.converge(self.tenants_request, self.host.emitter)))
 
     def start(self) -> None:
         self.host.slots.start(self.record, self.slot, self.values, self.deadline())

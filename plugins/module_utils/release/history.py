@@ -6,47 +6,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..common.events import Emitter
 from . import audit
-from .host import Host
 from .paths import StackPaths
+from .store import Store
 
+TEXTS = ("name", "kind", "result", "reason", "phase", "at", "by", "slot")
 COLUMNS = ("release", "name", "kind", "result", "by", "at", "seconds", "slot")
 
 
-def releases(stack: str, paths: StackPaths | None = None) -> list[dict[str, Any]]:
-    """Every attempt on record, newest first, with what is kept of it."""
-    host = Host(paths or StackPaths(stack), Emitter.null())
-    current = host.store.state()
-    kept = set(host.store.numbers())
+def overview(stack: str, paths: StackPaths | None = None) -> dict[str, Any]:
+    """Every attempt on record, newest first, and what serves. Needs neither Docker nor Nginx."""
+    store = Store(paths or StackPaths(stack))
+    current = store.state()
+    kept = set(store.numbers())
     active = current.active.release if current.active else None
-    found = []
-    for entry in reversed(audit.read(host.paths.audit)):
-        phases = entry.get("phases") or []
-        number = entry.get("release")
-        found.append(
-            {
-                "release": number,
-                "name": entry.get("name", ""),
-                "kind": entry.get("kind", ""),
-                "result": entry.get("result", ""),
-                "reason": entry.get("reason", ""),
-                "phase": entry.get("phase", ""),
-                "at": entry.get("at", ""),
-                "by": entry.get("by", ""),
-                "from": entry.get("from"),
-                "slot": entry.get("slot", ""),
-                "images": entry.get("images") or {},
-                "phases": phases,
-                "seconds": round(sum(phase["seconds"] for phase in phases), 2),
-                "active": number == active,
-                "kept": number in kept,
-            }
-        )
-    return found
+    entries = [_entry(entry, active, kept) for entry in reversed(audit.read(store.paths.audit))]
+    slot = current.active.slot if current.active else None
+    return {"releases": entries, "active": active, "slot": slot, "phase": current.phase}
+
+
+def _entry(entry: Mapping[str, Any], active: int | None, kept: set[int]) -> dict[str, Any]:
+    phases = entry.get("phases") or []
+    texts = {name: str(entry.get(name) or "") for name in TEXTS}
+    return {
+        **texts,
+        "release": entry.get("release"),
+        "from": entry.get("from"),
+        "images": entry.get("images") or {},
+        "phases": phases,
+        "seconds": round(sum(phase["seconds"] for phase in phases), 2),
+        "active": entry.get("release") == active,
+        "kept": entry.get("release") in kept,
+    }
 
 
 def table(entries: Sequence[dict[str, Any]]) -> str:

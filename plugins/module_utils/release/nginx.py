@@ -23,6 +23,8 @@ CONFIG_PATH = "/.well-known/slipway/config"
 CONFIG_HEADER = "X-Slipway-Config"
 NOWHERE = "server 127.0.0.1:9 down;"
 CONFIG_MARK = "@CONFIG@"
+# Shared by all sites and written by role nginx: forwarded headers as far as they are trusted, security headers.
+SNIPPETS = "/etc/nginx/slipway/snippets"
 
 Upstreams = Mapping[str, Mapping[str, list[int]]]  # slot -> route -> ports
 
@@ -54,8 +56,7 @@ def config_of(files: Mapping[Path, str]) -> str:
 
 
 def _upstreams_text(spec: Spec, upstreams: Upstreams) -> str:
-    name = spec.stack.replace("-", "_")
-    blocks = [f"map $http_upgrade $slipway_{name}_connection {{\n    default upgrade;\n    '' '';\n}}\n"]
+    blocks = []
     for route in spec.routes:
         if route.rate_limit:
             zone = _zone(spec.stack, route)
@@ -95,10 +96,10 @@ if ($remote_addr = 127.0.0.1) {{
     set $slipway_maintenance "";
 }}
 
-error_page 502 503 504 @slipway_unavailable;
 location @slipway_unavailable {{
     internal;
     root {paths.pages};
+    include {SNIPPETS}/headers.conf;
     add_header Retry-After 120 always;
     add_header Cache-Control no-store always;
     try_files /maintenance.html =503;
@@ -145,7 +146,6 @@ def matches(path: str) -> list[str]:
 
 
 def _location(spec: Spec, route: Route, match: str, *, maintenance: bool) -> str:
-    name = spec.stack.replace("-", "_")
     lines = []
     if maintenance:
         lines += ["if ($slipway_maintenance) {", "    return 503;", "}"]
@@ -156,28 +156,13 @@ def _location(spec: Spec, route: Route, match: str, *, maintenance: bool) -> str
         lines.append(f"client_max_body_size {route.max_body_size};")
     lines += [
         f"proxy_pass http://{spec.stack}_{route.name}_$slipway_slot;",
-        "proxy_http_version 1.1;",
-        "proxy_set_header Host $host;",
-        "proxy_set_header X-Real-IP $remote_addr;",
-        "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
-        "proxy_set_header X-Forwarded-Proto $scheme;",
-        "proxy_set_header X-Forwarded-Host $host;",
-        "proxy_set_header X-Request-ID $request_id;",
-    ]
-    if route.websocket:
-        lines += [
-            "proxy_set_header Upgrade $http_upgrade;",
-            f"proxy_set_header Connection $slipway_{name}_connection;",
-        ]
-    else:
-        lines.append('proxy_set_header Connection "";')
-    lines += [
-        "proxy_connect_timeout 5s;",
+        f"include {SNIPPETS}/proxy.conf;",
         f"proxy_read_timeout {route.timeout}s;",
         f"proxy_send_timeout {route.timeout}s;",
         # Never `non_idempotent`: a POST that may have been done is not done again.
         "proxy_next_upstream error timeout;",
         "proxy_next_upstream_tries 2;",
+        "error_page 502 503 504 @slipway_unavailable;",
     ]
     body = "".join(f"    {line}\n" for line in lines)
     return f"location {match} {{\n{body}}}\n"

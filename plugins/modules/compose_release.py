@@ -1,0 +1,404 @@
+#!/usr/bin/python
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: compose_release
+short_description: Release a Compose stack behind Nginx without losing a request
+version_added: 0.1.0
+description:
+  - Puts a team's own, unedited Compose file into service in one of two slots (blue and green), proves that it is healthy, and
+    only then moves the traffic by a flag file that Nginx looks at. The slot before is drained, stopped and kept.
+  - A release that fails is taken back by itself, before or after the traffic moved.
+  - The work is done by the installed agent in a transient systemd unit, so that it survives a lost connection. Whatever cuts it
+    off, the next run or the boot unit finishes or reverts it.
+  - A run that finds nothing to do starts no container and no job.
+author: Slipway contributors (!UNKNOWN)
+options:
+  name:
+    description: Name of the stack. It names the directory below C(/srv) and the Compose projects.
+    type: str
+    required: true
+  action:
+    description:
+      - V(deploy) makes O(release) serve.
+      - V(rollback) brings back a kept release with its images, Compose file and plain environment; it never migrates.
+    type: str
+    choices: [deploy, rollback]
+    default: deploy
+  domain:
+    description: Main host name. Required to deploy.
+    type: str
+  compose:
+    description: Text of the Compose file. Required to deploy.
+    type: str
+  release:
+    description: Name of the release, for example an image tag; the Compose file sees it as C(${RELEASE}). Required to deploy.
+    type: str
+  env:
+    description: Plain values for the variables of the Compose file.
+    type: dict
+    default: {}
+  secrets:
+    description: Secret values for the variables of the Compose file. They are stored with mode 0600 and never shown.
+    type: dict
+    default: {}
+  routes:
+    description: Which host and path leads to which service.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the route, unique in the stack. By default made of service and port.
+        type: str
+      host:
+        description: Host name, or the word V(tenants) for the hosts of all tenants. By default O(domain).
+        type: str
+      path:
+        description: Path prefix.
+        type: str
+        default: /
+      service:
+        description: Service of the Compose file.
+        type: str
+        required: true
+      port:
+        description: Port on which the service listens in its container.
+        type: int
+        required: true
+      health:
+        description: Path that answers with a status from 200 to 399 when the service can take traffic.
+        type: str
+        default: /
+      websocket:
+        description: Whether the route carries WebSockets.
+        type: bool
+        default: false
+      sticky:
+        description: Whether a client address stays with one replica.
+        type: bool
+        default: false
+      rate_limit:
+        description: Requests that one client address may make, for example V(10r/s).
+        type: str
+      rate_burst:
+        description: Requests above O(routes[].rate_limit) that are let through at once.
+        type: int
+        default: 20
+      max_body_size:
+        description: Largest request body, for example V(5m).
+        type: str
+      timeout:
+        description: Seconds that Nginx waits for the service; 60, or 3600 for WebSockets.
+        type: int
+  replicas:
+    description: Number of containers by service.
+    type: dict
+    default: {}
+  limits:
+    description: Resource limits by service, each with C(cpus) and C(memory).
+    type: dict
+    default: {}
+  data_services:
+    description: Services that hold data. They are started if they are missing and never touched by a release.
+    type: list
+    elements: str
+    default: []
+  exclusive_services:
+    description: Services that must run once only; they change over after the traffic.
+    type: list
+    elements: str
+    default: []
+  migrate:
+    description:
+      - The command that migrates the database, once, from the new image, before any traffic moves. It has C(service), C(command)
+        (list or string; the service's own by default) and C(timeout) in seconds.
+    type: dict
+  hooks:
+    description:
+      - Commands at moments of a release, C(before_migrate), C(before_switch) and C(after_switch), each a list of dictionaries like
+        O(migrate).
+    type: dict
+    default: {}
+  files:
+    description: Checksums by path of the files in the project directory, so that a changed file makes a new release.
+    type: dict
+    default: {}
+  tenants:
+    description:
+      - Parameters of M(slipway.vps.postgres_tenant). When given, tenants and their SQL templates are brought up to date as a phase of
+        the release, before any traffic moves.
+    type: dict
+    default: {}
+  contract:
+    description: Marks the release as one that removes something from the database; no rollback crosses it without O(force).
+    type: bool
+    default: false
+  force:
+    description: Release again although nothing changed, or roll back across a release marked as contract.
+    type: bool
+    default: false
+  rollback_to:
+    description: Number or name of the release to go back to. By default the newest older one that served.
+    type: str
+  rollback_secrets:
+    description: Whether a rollback runs with today's secrets or with those of that release.
+    type: str
+    choices: [current, release]
+    default: current
+  lock_wait:
+    description: Seconds to wait for another release of this stack to end.
+    type: int
+    default: 60
+  retain:
+    description: Releases that are kept.
+    type: int
+    default: 5
+  health_timeout:
+    description: Seconds that the new slot has to become healthy.
+    type: int
+    default: 120
+  probe_successes:
+    description: Answers in a row that each health path must give.
+    type: int
+    default: 3
+  observe:
+    description: Seconds for which the new release is watched under traffic before the old slot is let go.
+    type: int
+    default: 5
+  drain_http:
+    description: Seconds that requests in flight on the old slot get.
+    type: int
+    default: 30
+  drain_websocket:
+    description: Seconds that WebSockets on the old slot get.
+    type: int
+    default: 60
+  min_free_disk_mb:
+    description: Free disk space that must be there before a release starts.
+    type: int
+    default: 1024
+  min_free_memory_mb:
+    description: Available memory that must be there before a release starts.
+    type: int
+    default: 128
+  log_max_size:
+    description: Size at which a container's log is rotated, where the Compose file says nothing.
+    type: str
+    default: 10m
+  log_max_files:
+    description: Rotated logs kept by container.
+    type: int
+    default: 5
+  requested_by:
+    description: Who asked for it, for the audit log.
+    type: str
+  wait:
+    description: Whether to wait for the end. If not, RV(job) is returned at once; follow it with M(slipway.vps.agent_job).
+    type: bool
+    default: true
+  timeout:
+    description: Seconds to wait for the end. The work goes on after that.
+    type: int
+    default: 3600
+attributes:
+  check_mode:
+    description: Tells what would be done, tags resolved to digests, without touching anything.
+    support: full
+  diff_mode:
+    description: Shows inputs, digests, the Compose file and the Nginx files before and after; of secrets only a keyed fingerprint.
+    support: full
+  idempotent:
+    description: The same inputs change nothing while everything is up and in place.
+    support: full
+requirements:
+  - the agent (role P(slipway.vps.agent#role))
+  - Docker Engine with Compose 2.24.4 or newer
+  - python3-docker
+  - Nginx
+seealso:
+  - module: slipway.vps.compose_release_info
+  - module: slipway.vps.postgres_tenant
+"""
+
+EXAMPLES = r"""
+- name: Release the shop
+  slipway.vps.compose_release:
+    name: shop
+    domain: shop.example.org
+    release: 1.4.2
+    compose: "{{ lookup('ansible.builtin.file', 'compose.yml') }}"
+    env:
+      LOG_LEVEL: info
+    secrets:
+      DB_PASSWORD: "{{ vault_db_password }}"
+    data_services: [postgres, redis]
+    migrate:
+      service: api
+      command: [./api, migrate]
+    routes:
+      - {host: api.shop.example.org, service: api, port: 8080, health: /health}
+      - {service: web, port: 3000}
+
+- name: Go back to the release before
+  slipway.vps.compose_release:
+    name: shop
+    action: rollback
+"""
+
+RETURN = r"""
+release:
+  description: Number of the release that serves (or would).
+  returned: success
+  type: int
+release_name:
+  description: Its name.
+  returned: success
+  type: str
+previous:
+  description: Number of the release that served before, if any.
+  returned: success
+  type: int
+slot:
+  description: The slot that serves, V(blue) or V(green).
+  returned: success
+  type: str
+phases:
+  description: What was done, each phase with C(name), C(seconds) and C(result).
+  returned: success
+  type: list
+  elements: dict
+rolled_back:
+  description: Whether the traffic had moved and was moved back. A failed release tells it too.
+  returned: always
+  type: bool
+reasons:
+  description: Why something is (or would be) done, as sentences.
+  returned: success
+  type: list
+  elements: str
+warnings_of_release:
+  description: What is allowed and yet worth knowing, as sentences.
+  returned: success
+  type: list
+  elements: str
+diagnosis:
+  description: What the containers said (status, health log, last lines of their logs).
+  returned: when a release failed because of a container
+  type: raw
+failed_phase:
+  description: The phase in which a release was given up.
+  returned: when a release failed
+  type: str
+job:
+  description: Id of the agent's job.
+  returned: when a job was started
+  type: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.slipway.vps.plugins.module_utils.agent import jobs
+from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
+from ansible_collections.slipway.vps.plugins.module_utils.release import planning
+
+ROUTE = {
+    "name": {"type": "str"},
+    "host": {"type": "str"},
+    "path": {"type": "str", "default": "/"},
+    "service": {"type": "str", "required": True},
+    "port": {"type": "int", "required": True},
+    "health": {"type": "str", "default": "/"},
+    "websocket": {"type": "bool", "default": False},
+    "sticky": {"type": "bool", "default": False},
+    "rate_limit": {"type": "str"},
+    "rate_burst": {"type": "int", "default": 20},
+    "max_body_size": {"type": "str"},
+    "timeout": {"type": "int"},
+}
+OPTIONS: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "action": {"type": "str", "choices": ["deploy", "rollback"], "default": "deploy"},
+    "domain": {"type": "str"},
+    "compose": {"type": "str"},
+    "release": {"type": "str"},
+    "env": {"type": "dict", "default": {}},
+    "secrets": {"type": "dict", "default": {}, "no_log": True},
+    "routes": {"type": "list", "elements": "dict", "default": [], "options": ROUTE},
+    "replicas": {"type": "dict", "default": {}},
+    "limits": {"type": "dict", "default": {}},
+    "data_services": {"type": "list", "elements": "str", "default": []},
+    "exclusive_services": {"type": "list", "elements": "str", "default": []},
+    "migrate": {"type": "dict"},
+    "hooks": {"type": "dict", "default": {}},
+    "files": {"type": "dict", "default": {}},
+    "tenants": {"type": "dict", "default": {}, "no_log": True},
+    "contract": {"type": "bool", "default": False},
+    "force": {"type": "bool", "default": False},
+    "rollback_to": {"type": "str"},
+    "rollback_secrets": {"type": "str", "choices": ["current", "release"], "default": "current", "no_log": False},
+    "lock_wait": {"type": "int", "default": 60},
+    "retain": {"type": "int", "default": 5},
+    "health_timeout": {"type": "int", "default": 120},
+    "probe_successes": {"type": "int", "default": 3},
+    "observe": {"type": "int", "default": 5},
+    "drain_http": {"type": "int", "default": 30},
+    "drain_websocket": {"type": "int", "default": 60},
+    "min_free_disk_mb": {"type": "int", "default": 1024},
+    "min_free_memory_mb": {"type": "int", "default": 128},
+    "log_max_size": {"type": "str", "default": "10m"},
+    "log_max_files": {"type": "int", "default": 5},
+    "requested_by": {"type": "str"},
+    "wait": {"type": "bool", "default": True},
+    "timeout": {"type": "int", "default": 3600},
+}
+NOT_FOR_THE_ENGINE = ("name", "wait", "timeout")
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=OPTIONS,
+        required_if=[("action", "deploy", ("domain", "compose", "release"))],
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(**run(module))
+    except SlipwayError as error:
+        details = {key: value for key, value in error.details.items() if key not in ("msg", "failed")}
+        module.fail_json(msg=str(error), **{"rolled_back": False, **details})
+
+
+def run(module: AnsibleModule) -> dict[str, Any]:
+    request = {key: value for key, value in module.params.items() if key not in NOT_FOR_THE_ENGINE}
+    request["stack"] = module.params["name"]
+    plan = planning.plan(request, check=module.check_mode)
+    found: dict[str, Any] = {
+        "changed": plan.changed,
+        "release": plan.release,
+        "release_name": plan.release_name,
+        "previous": plan.previous,
+        "slot": plan.slot,
+        "phases": [],
+        "rolled_back": False,
+        "reasons": plan.reasons,
+        "warnings_of_release": plan.warnings,
+        "diff": plan.diff,
+    }
+    if module.check_mode or not plan.changed:
+        return found
+    action = module.params["action"]
+    job = jobs.start(f"release.{action}", request, f"{action} of {module.params['name']} {plan.release_name}".strip())
+    found["job"] = job
+    if module.params["wait"]:
+        found.update(jobs.wait(job, module.params["timeout"]))
+    return found
+
+
+if __name__ == "__main__":
+    main()
