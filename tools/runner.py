@@ -13,11 +13,11 @@ import subprocess
 import sys
 import threading
 import time
-from xml.etree import ElementTree
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from xml.etree import ElementTree
 
 HEARTBEAT_SECONDS = 30
 TAIL_LINES = 40

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -37,7 +38,10 @@ def command(*argv: str | Path) -> Callable[[Log], Count]:
 
 
 def ruff(log: Log) -> Count:
-    codes = [log.run(["ruff", *words, "."], env=PLAIN, cwd=ROOT) for words in (["check"], ["format", "--check"])]
+    codes = [
+        log.run(["ruff", *words, "."], env=PLAIN, cwd=ROOT)
+        for words in (["check", "--output-format=concise"], ["format", "--check"])
+    ]
     if any(codes):
         raise StageFailed("ruff found something (`ruff check --fix` and `ruff format` mend most of it)")
     return ONE
@@ -113,12 +117,8 @@ def environment(log: Log, folder: Path, python: str, *pins: str) -> Path:
     return folder / "bin"
 
 
-def sanity(choice: pythons.Choice, log: Log) -> Count:
-    base = CACHE / "at" / choice.core
-    version = f"3.{choice.minor}"
-    binaries = environment(log, base / f"venv-{version}", choice.python, f"ansible-core=={choice.core}")
-    home = base / "home"
-    private_home(home, next((base / f"venv-{version}" / "lib").glob("python3*/site-packages/ansible_test")))
+def testable_tree(log: Log, base: Path) -> Path:
+    """A copy that ansible-test accepts, beside the collections that it depends on."""
     tree = base / "ansible_collections" / "slipway" / "vps"
     copy_tree(tree)
     # Its files are those that git knows, and the checkout around the cache ignores the cache.
@@ -128,6 +128,16 @@ def sanity(choice: pythons.Choice, log: Log) -> Count:
         link = base / "ansible_collections" / name
         link.unlink(missing_ok=True)
         link.symlink_to(COLLECTIONS / name)
+    return tree
+
+
+def sanity(choice: pythons.Choice, log: Log) -> Count:
+    base = CACHE / "at" / choice.core
+    version = f"3.{choice.minor}"
+    binaries = environment(log, base / f"venv-{version}", choice.python, f"ansible-core=={choice.core}")
+    home = base / "home"
+    private_home(home, next((base / f"venv-{version}" / "lib").glob("python3*/site-packages/ansible_test")))
+    tree = testable_tree(log, base)
     env = {**PLAIN, "HOME": str(home), "PATH": f"{binaries}:{os.environ['PATH']}", "VIRTUAL_ENV": str(binaries.parent)}
     env |= {"ANSIBLE_CONFIG": "/dev/null", "LC_ALL": "C.UTF-8"}
     code = log.run(
@@ -139,6 +149,30 @@ def sanity(choice: pythons.Choice, log: Log) -> Count:
     if code or not count.passed:
         errors = [line for line in log.lines() if line.startswith(("ERROR", "FATAL"))]
         raise StageFailed(f"ansible-test ended with code {code}", count, errors[:80])
+    return count
+
+
+def targets() -> list[str]:
+    """Integration targets for this machine. Those marked as unsupported need a server: a scenario runs them."""
+    found = []
+    for tasks in sorted((ROOT / "tests" / "integration" / "targets").glob("*/tasks/main.yml")):
+        target = tasks.parent.parent
+        aliases = target / "aliases"
+        if not (aliases.is_file() and "unsupported" in aliases.read_text().split()):
+            found.append(target.name)
+    return found
+
+
+def integration(log: Log) -> Count:
+    tree = testable_tree(log, CACHE / "at" / "integration")
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    env = {**PLAIN, "ANSIBLE_CONFIG": "/dev/null", "LC_ALL": "C.UTF-8"}
+    count = Count()
+    for target in targets():
+        argv = ["ansible-test", "integration", "--local", "--python", version, "--color", "no", target]
+        count += Count(failed=1) if log.run(argv, env=env, cwd=tree) else ONE
+    if count.failed:
+        raise StageFailed(f"{count.failed} of the targets failed", count)
     return count
 
 
@@ -253,5 +287,7 @@ def all_stages() -> list[Stage]:
         Stage("execution environment", execution_environment),
         Stage("galaxy-importer", importer),
     ]
+    if targets():
+        stages.append(Stage("integration targets", integration, minutes=15))
     stages += [Stage(f"molecule {name}", partial(molecule, name), minutes=25) for name in scenarios()]
     return stages
