@@ -39,7 +39,7 @@ def is_id(text: str) -> bool:
 
 
 def time_of(identity: str) -> datetime:
-    return datetime.strptime(identity.split("-")[0], STAMP).replace(tzinfo=timezone.utc)
+    return datetime.strptime(identity.partition("-")[0], STAMP).replace(tzinfo=timezone.utc)
 
 
 def moment(when: datetime) -> str:

@@ -4,7 +4,7 @@
 
 """What is backed up, to where, and for how long: one stack's configuration.
 
-On a host it is `/etc/slipway/backup/<stack>.json` (0600, written by role backup); a module may give the same by options.
+On a host it is `/etc/slipway/backup/<stack>.json` (0600, written by role backup); a module may give it by options.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _check(spec: Spec) -> None:
         raise SlipwayError(f"An S3 part has at least {SMALLEST_PART} bytes, not {spec.part_bytes}.")
     if spec.object_bytes > min(LARGEST_OBJECT, spec.part_bytes * MOST_PARTS) or spec.object_bytes < spec.part_bytes:
         raise SlipwayError(
-            f"An object of {spec.object_bytes} bytes cannot be made of at most {MOST_PARTS} parts of {spec.part_bytes}.",
+            f"An object of {spec.object_bytes} bytes is not {MOST_PARTS} parts of {spec.part_bytes} at most.",
             hint="Objects have at most 100 GB; raise backup_part_size or lower backup_object_size.",
         )
     for recipient in spec.recipients:

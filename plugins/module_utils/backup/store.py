@@ -20,9 +20,7 @@ class Sink(Protocol):
 
     def write(self, data: bytes) -> None: ...
 
-    def finish(self) -> list[tuple[str, int, str]]:
-        """Complete it; the (name, bytes, sha256) of every object that it became."""
-        ...
+    def finish(self) -> None: ...
 
     def abort(self) -> None: ...
 
@@ -36,8 +34,12 @@ class Store(Protocol):
 
     def sink(self, identity: str, name: str) -> Sink: ...
 
-    def commit(self, identity: str, manifest: bytes) -> str:
-        """Confirm what is stored and write the manifest, last of all; says how it was confirmed."""
+    def confirm(self, identity: str) -> str:
+        """Ask the place what it holds and compare; says by what (checksum, size, fsync)."""
+        ...
+
+    def commit(self, identity: str, manifest: bytes) -> None:
+        """Write the manifest, last of all: with it the backup exists."""
         ...
 
     def discard(self, identity: str) -> None:
@@ -66,7 +68,7 @@ def stores(spec: Spec) -> list[Store]:
 
     found: list[Store] = []
     if spec.s3:
-        found.append(S3Store(spec.s3, spec.stack, part_bytes=spec.part_bytes, object_bytes=spec.object_bytes))
+        found.append(S3Store(spec.s3, spec.stack, spec.part_bytes))
     if spec.local_directory:
         found.append(LocalStore(spec.local_directory))
     return found

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -24,8 +23,6 @@ PARTIAL = ".partial"
 class LocalSink:
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._bytes = 0
-        self._digest = hashlib.sha256()
         with _explained(path):
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
@@ -34,14 +31,11 @@ class LocalSink:
             view = memoryview(data)
             while view:
                 view = view[os.write(self._file, view) :]
-        self._bytes += len(data)
-        self._digest.update(data)
 
-    def finish(self) -> list[tuple[str, int, str]]:
+    def finish(self) -> None:
         with _explained(self.path):
             os.fsync(self._file)
         self._close()
-        return [(self.path.name, self._bytes, self._digest.hexdigest())]
 
     def abort(self) -> None:
         self._close()
@@ -70,14 +64,16 @@ class LocalStore:
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
         return LocalSink(place / name)
 
-    def commit(self, identity: str, data: bytes) -> str:
+    def confirm(self, identity: str) -> str:
+        return "fsync"
+
+    def commit(self, identity: str, data: bytes) -> None:
         place = self._partial(identity)
         with _explained(place):
             write_atomic(place / manifest.NAME, data.decode(), 0o600)
             fsync_directory(place)
             os.rename(place, self.directory / identity)
             fsync_directory(self.directory)
-        return "fsync"
 
     def discard(self, identity: str) -> None:
         with suppress(FileNotFoundError):

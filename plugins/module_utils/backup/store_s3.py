@@ -14,7 +14,7 @@ from ..s3 import client as s3_client
 from ..s3.errors import S3Error, explained
 from ..s3.options import S3Options
 from . import manifest
-from .upload import MultipartSink, Piece, stored_as
+from .upload import MultipartSink, stored_as
 
 CHUNK = 1024 * 1024
 
@@ -22,11 +22,10 @@ CHUNK = 1024 * 1024
 class S3Store:
     name = "s3"
 
-    def __init__(self, options: S3Options, stack: str, *, part_bytes: int, object_bytes: int) -> None:
+    def __init__(self, options: S3Options, stack: str, part_bytes: int) -> None:
         self.options = options
         self.stack = stack
         self._part_bytes = part_bytes
-        self._object_bytes = object_bytes
         self._connection: Any = None
         self._sinks: list[MultipartSink] = []
 
@@ -40,31 +39,27 @@ class S3Store:
         s3_client.check(self.options, self._client)
 
     def sink(self, identity: str, name: str) -> MultipartSink:
-        sink = MultipartSink(
-            self._client,
-            self.options,
-            self._key(identity, name),
-            part_bytes=self._part_bytes,
-            object_bytes=self._object_bytes,
-        )
+        sink = MultipartSink(self._client, self.options, self._key(identity, name), self._part_bytes)
         self._sinks.append(sink)
         return sink
 
-    def commit(self, identity: str, data: bytes) -> str:
-        found = {self._confirm(piece) for sink in self._sinks for piece in sink.pieces}
-        self.put(identity, manifest.NAME, data)
+    def confirm(self, identity: str) -> str:
+        found = {self._confirm(sink) for sink in self._sinks}
         return "size" if "size" in found else "checksum"
 
-    def _confirm(self, piece: Piece) -> str:
+    def commit(self, identity: str, data: bytes) -> None:
+        self.put(identity, manifest.NAME, data)
+
+    def _confirm(self, sink: MultipartSink) -> str:
         """Ask the server what it holds. Its ETag is a checksum unless it encrypts with keys of a key service."""
-        with explained(self.options, f"confirming {piece.name}"):
-            head = self._client.head_object(Bucket=self.options.bucket, Key=piece.key)
+        with explained(self.options, f"confirming {sink.name}"):
+            head = self._client.head_object(Bucket=self.options.bucket, Key=sink.key)
         comparable = not str(head.get("ServerSideEncryption", "")).startswith("aws:kms")
         etag = str(head["ETag"]).strip('"')
-        if head["ContentLength"] != piece.bytes or (comparable and etag != piece.etag()):
+        if head["ContentLength"] != sink.bytes or (comparable and etag != sink.etag()):
             raise S3Error(
-                f"The S3 server holds something else than was sent as {piece.name}: {head['ContentLength']} bytes "
-                f"with checksum {etag}, sent were {piece.bytes} bytes with {piece.etag()}.",
+                f"The S3 server holds something else than was sent as {sink.name}: {head['ContentLength']} bytes "
+                f"with checksum {etag}, sent were {sink.bytes} bytes with {sink.etag()}.",
                 kind="damaged",
                 hint="Do not trust this server before its disks are checked.",
             )

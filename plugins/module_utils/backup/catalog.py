@@ -1,0 +1,130 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which backups there are: only what has a manifest, with what is known about each copy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ..common.errors import SlipwayError
+from . import manifest
+from .manifest import Manifest
+from .retention import Candidate
+from .store import Store
+
+LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class Backup:
+    """One backup with its copies: store name -> whether every object is there in its full size."""
+
+    manifest: Manifest
+    copies: dict[str, bool]
+    verified: str
+    restored: str
+
+    @property
+    def id(self) -> str:
+        return self.manifest.id
+
+    @property
+    def created(self) -> datetime:
+        return manifest.parse_moment(self.manifest.snapshot_time)
+
+    @property
+    def complete(self) -> bool:
+        return any(self.copies.values())
+
+    def candidate(self) -> Candidate:
+        return Candidate(self.id, self.created, bool(self.verified) and self.complete)
+
+    def as_dict(self, now: datetime) -> dict[str, Any]:
+        """For people, for the module and for the probe."""
+        return {
+            "id": self.id,
+            "stack": self.manifest.stack,
+            "database": self.manifest.database,
+            "created": self.manifest.snapshot_time,
+            "age_seconds": int((now - self.created).total_seconds()),
+            "bytes": self.manifest.total_bytes(),
+            "dump_bytes": self.manifest.dump_bytes,
+            "encryption": self.manifest.encryption,
+            "copies": sorted(name for name, whole in self.copies.items() if whole),
+            "damaged_copies": sorted(name for name, whole in self.copies.items() if not whole),
+            "verified": self.verified or None,
+            "restored": self.restored or None,
+        }
+
+
+def entries(stores: Sequence[Store]) -> list[Backup]:
+    """Every backup, oldest first."""
+    listings = {store.name: store.listing() for store in stores}
+    names = sorted({identity for listing in listings.values() for identity in listing})
+    found = [_entry(identity, stores, listings) for identity in names]
+    return [one for one in found if one]
+
+
+def _entry(identity: str, stores: Sequence[Store], listings: dict[str, dict[str, dict[str, int]]]) -> Backup | None:
+    holding = [store for store in stores if manifest.NAME in listings[store.name].get(identity, {})]
+    # The local copy's manifest costs no request; they are the same bytes.
+    for store in sorted(holding, key=lambda store: store.name != "local"):
+        data = store.get(identity, manifest.NAME)
+        if data is not None:
+            read = manifest.parse(data, f"{identity}/{manifest.NAME} ({store.name})")
+            copies = {one.name: _whole(read, listings[one.name][identity]) for one in holding}
+            marks = [_mark(holding, listings, identity, name) for name in (manifest.VERIFIED, manifest.RESTORED)]
+            return Backup(read, copies, *marks)
+    return None
+
+
+def _whole(read: Manifest, sizes: dict[str, int]) -> bool:
+    return all(sizes.get(one.name) == one.bytes for one in read.objects)
+
+
+def _mark(stores: Sequence[Store], listings: dict[str, dict[str, dict[str, int]]], identity: str, name: str) -> str:
+    """When it was verified or restored; the last time that any copy's mark tells."""
+    times = []
+    for store in stores:
+        data = store.get(identity, name) if name in listings[store.name][identity] else None
+        if data is not None:
+            times.append(str(json.loads(data).get("time", "")))
+    return max(times, default="")
+
+
+def mark(store: Store, identity: str, name: str, facts: dict[str, Any]) -> None:
+    """Note beside a backup what was done with it; its manifest is never rewritten."""
+    store.put(identity, name, (json.dumps(facts, indent=2, sort_keys=True) + "\n").encode())
+
+
+def pick(backups: Sequence[Backup], wanted: str, stack: str) -> Backup:
+    """The backup of that id, or the newest complete one."""
+    if wanted == LATEST:
+        complete = [one for one in backups if one.complete]
+        if complete:
+            return complete[-1]
+        raise SlipwayError(f"The stack {stack} has no backup.", hint=f"Make one with: slipway backup run {stack}")
+    for one in backups:
+        if one.id == wanted:
+            return one
+    raise SlipwayError(
+        f"The stack {stack} has no backup {wanted!r} (or it has no manifest and so is none).",
+        hint=f"List them with: slipway backup list {stack}",
+    )
+
+
+def best_copy(backup: Backup, stores: Sequence[Store]) -> Store:
+    """The copy to read: the bucket's for a proof, as that is the one which must be good when the host is lost."""
+    for store in stores:
+        if backup.copies.get(store.name):
+            return store
+    raise SlipwayError(
+        f"No copy of backup {backup.id} is complete: an object is missing or has another size than its manifest says.",
+        hint=f"Choose another one: slipway backup list {backup.manifest.stack}",
+    )

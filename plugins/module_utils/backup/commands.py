@@ -1,0 +1,122 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""`slipway backup run|list|verify`, and the kinds of job that modules start."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Callable
+from datetime import datetime, timezone
+from types import FrameType
+from typing import Any
+
+from ..common.errors import SlipwayError
+from ..common.events import Emitter, sentence
+from . import catalog, engine, record, restore, spec, verify
+from .spec import Spec
+from .store import stores
+
+MEGABYTE = 1_000_000
+
+
+def specification(request: dict[str, Any]) -> Spec:
+    """A request names a stack whose configuration is installed, or brings its own."""
+    return spec.from_dict(request["spec"]) if request.get("spec") else spec.load(str(request.get("stack", "")))
+
+
+def _run_job(request: dict[str, Any], emitter: Emitter) -> dict[str, Any]:
+    wanted = specification(request)
+    result = engine.run(wanted, emitter)
+    if request.get("verify"):
+        result["verified"] = _verify(wanted, result["backup"]["id"], emitter)
+    return result
+
+
+def _restore_job(request: dict[str, Any], emitter: Emitter) -> dict[str, Any]:
+    return restore.run(specification(request), restore.Request.from_dict(request), emitter)
+
+
+def _verify_job(request: dict[str, Any], emitter: Emitter) -> dict[str, Any]:
+    return _verify(specification(request), str(request.get("id") or catalog.LATEST), emitter)
+
+
+def _verify(wanted: Spec, identity: str, emitter: Emitter) -> dict[str, Any]:
+    try:
+        result = verify.verify(wanted, identity, emitter)
+    except SlipwayError as error:
+        record.failure(wanted, "verify", str(error))
+        raise
+    record.verified(wanted, result["id"])
+    return result
+
+
+JOBS: dict[str, Callable[[dict[str, Any], Emitter], dict[str, Any]]] = {
+    "backup.run": _run_job,
+    "backup.restore": _restore_job,
+    "backup.verify": _verify_job,
+}
+
+
+def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = sub.add_parser("backup", help="make, list and verify backups")
+    verbs = command.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _verb(verbs, "run", "make a backup now", _on_run)
+    listing = _verb(verbs, "list", "show the backups of a stack", _on_list)
+    listing.add_argument("--json", action="store_true", help="print them as JSON")
+    proof = _verb(verbs, "verify", "read a backup back in full", _on_verify)
+    proof.add_argument("--id", default=catalog.LATEST, help="which one (default: the newest)")
+
+
+def _verb(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    text: str,
+    func: Callable[[argparse.Namespace], int],
+) -> argparse.ArgumentParser:
+    verb = verbs.add_parser(name, help=text)
+    verb.add_argument("stack", help="the stack's name, see /etc/slipway/backup")
+    verb.set_defaults(func=func)
+    return verb
+
+
+def _emitter() -> Emitter:
+    # SIGTERM (systemctl stop, shutdown) becomes an exception, so that the upload is aborted on the way out.
+    signal.signal(signal.SIGTERM, _stop)
+    return Emitter(lambda event: print(sentence(event), flush=True))
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise SlipwayError(f"The backup was stopped by signal {number}.", hint="Start it again: slipway backup run STACK")
+
+
+def _on_run(args: argparse.Namespace) -> int:
+    for warning in engine.run(spec.load(args.stack), _emitter())["warnings"]:
+        print(f"slipway: {warning}", file=sys.stderr)
+    return 0
+
+
+def _on_verify(args: argparse.Namespace) -> int:
+    _verify(spec.load(args.stack), args.id, _emitter())
+    return 0
+
+
+def _on_list(args: argparse.Namespace) -> int:
+    now = datetime.now(timezone.utc)
+    backups = [one.as_dict(now) for one in catalog.entries(stores(spec.load(args.stack)))]
+    if args.json:
+        print(json.dumps(backups, indent=2, sort_keys=True))
+        return 0
+    print("\n".join(_row(one) for one in backups) or f"The stack {args.stack} has no backup.")
+    return 0
+
+
+def _row(one: dict[str, Any]) -> str:
+    proof = "restored" if one["restored"] else "verified" if one["verified"] else "stored"
+    where = "+".join(one["copies"]) or "no complete copy"
+    damaged = f"  DAMAGED in {'+'.join(one['damaged_copies'])}" if one["damaged_copies"] else ""
+    return f"{one['id']}  {one['created']}  {one['bytes'] / MEGABYTE:10.1f} MB  {proof:8}  {where}{damaged}"

@@ -1,0 +1,213 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One backup from the lock to the retention. Nothing is listed as a backup before its last step, the manifest."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+from ..common.errors import SlipwayError
+from ..common.events import Emitter
+from ..common.lock import FileLock
+from . import catalog, filters, manifest, record, retention
+from .manifest import Manifest, StoredObject
+from .objects import Objects
+from .pipeline import Pipeline, Tally
+from .progress import Progress
+from .snapshot import Counting, Facts, Snapshot, refuse_without_locks
+from .source import Client, Command, client_for
+from .spec import STATE_DIRECTORY, Spec
+from .store import Store, stores
+
+
+def run(spec: Spec, emitter: Emitter) -> dict[str, Any]:
+    """Make one backup; the result holds its manifest. Any failure leaves nothing behind and is remembered."""
+    lock = FileLock(STATE_DIRECTORY / "lock", wait=spec.lock_wait, what=f"back up {spec.stack}")
+    try:
+        with lock:
+            made, warnings = Run(spec, emitter).make()
+            deleted = _retain(spec, emitter, warnings)
+    except SlipwayError as error:
+        record.failure(spec, "backup", str(error))
+        raise
+    emitter.info(f"Backup {made.id}: {made.total_bytes()} bytes at {' and '.join(spec.destinations())}.")
+    return {"backup": made.as_dict(), "deleted": deleted, "warnings": warnings, "changed": True}
+
+
+def plan(spec: Spec) -> dict[str, Any]:
+    """What a run would do, for check mode; reads only."""
+    places = stores(spec)
+    return {
+        "stack": spec.stack,
+        "database": spec.postgres.database,
+        "source": spec.postgres.place(),
+        "destinations": spec.destinations(),
+        "encrypted": spec.encrypted,
+        "backups": len(catalog.entries(places)),
+    }
+
+
+class Run:
+    """The state of one backup while it is made."""
+
+    def __init__(self, spec: Spec, emitter: Emitter) -> None:
+        self.spec = spec
+        self.emitter = emitter
+        self.stores = stores(spec)
+        self.filters = filters.chain(spec, encrypted=spec.encrypted)
+        self.started = time.monotonic()
+        self.warnings: list[str] = []
+
+    def make(self) -> tuple[Manifest, list[str]]:
+        with self.emitter.phase("preflight"):
+            self._preflight()
+        application = f"slipway backup {self.spec.stack}"
+        with self._snapshot(application) as snapshot:
+            facts = snapshot.facts
+            client = client_for(self.spec.postgres, facts.server_number, self.spec.client_directory, application)
+            # Asked before the first byte is stored: it also proves that the client can be run.
+            client_version = client.version()
+            identity = manifest.new_id(datetime.now(timezone.utc))
+            with self._unfinished(identity):
+                made = self._store(identity, snapshot, client, client_version)
+        record.success(self.spec, made)
+        return made, self.warnings
+
+    def _preflight(self) -> None:
+        for program in {command.argv[0] for command in filters.forth(self.filters)}:
+            if not shutil.which(program):
+                raise SlipwayError(
+                    f"The program {program} is not installed on this host.",
+                    hint="Run: ansible-playbook slipway.vps.site --tags agent,backup",
+                )
+        for store in self.stores:
+            store.check()
+        left = record.unfinished(self.spec)
+        if left:
+            self._clean_up(left)
+            self.emitter.info(f"Removed what the unfinished backup {left} had left.")
+
+    @contextmanager
+    def _snapshot(self, application: str) -> Iterator[Snapshot]:
+        with self.emitter.phase("snapshot"):
+            snapshot = Snapshot(self.spec.postgres, application)
+        with snapshot:
+            refuse_without_locks(snapshot.facts)
+            yield snapshot
+
+    @contextmanager
+    def _unfinished(self, identity: str) -> Iterator[None]:
+        """Whatever ends the run early, also a signal: what it stored goes, or the next run removes it."""
+        record.begin(self.spec, identity)
+        try:
+            yield
+        except BaseException:
+            try:
+                self._clean_up(identity)
+            except SlipwayError as error:
+                self.emitter.info(f"The parts of this backup remain for now: {error} The next run removes them.")
+            raise
+        record.end(self.spec)
+
+    def _clean_up(self, identity: str) -> None:
+        for store in self.stores:
+            # One that got its manifest is whole there, even if another copy failed.
+            if store.get(identity, manifest.NAME) is None:
+                store.discard(identity)
+        record.end(self.spec)
+
+    def _store(self, identity: str, snapshot: Snapshot, client: Client, client_version: str) -> Manifest:
+        facts = snapshot.facts
+        counting = Counting(snapshot) if self.spec.row_counts else None
+        if counting:
+            counting.start()
+        with self.emitter.phase("dump"):
+            dumped, stored, objects = self._stream(identity, "database", client.dump(facts.snapshot), facts)
+        with self.emitter.phase("globals"):
+            roles = client.globals(passwords=self.spec.encrypted)
+            globals_dumped, _, globals_objects = self._stream(identity, "globals", roles, facts)
+        with self.emitter.phase("count"):
+            tables = counting.result() if counting else {}
+        with self.emitter.phase("store"):
+            made = Manifest(
+                id=identity,
+                stack=self.spec.stack,
+                database=self.spec.postgres.database,
+                snapshot_time=facts.time,
+                finished=manifest.moment(datetime.now(timezone.utc)),
+                seconds=round(time.monotonic() - self.started, 2),
+                server_version=facts.server_version,
+                client_version=client_version,
+                wal_lsn=facts.wal_lsn,
+                database_bytes=facts.database_bytes,
+                dump_bytes=dumped.bytes,
+                dump_sha256=dumped.sha256,
+                stored_bytes=stored.bytes,
+                stored_sha256=stored.sha256,
+                objects=[*objects, *globals_objects],
+                compression=f"zstd -{self.spec.level}",
+                encryption="age" if self.spec.encrypted else "none",
+                recipients=list(self.spec.recipients),
+                globals_sha256=globals_dumped.sha256,
+                tables=tables,
+                row_counts=self.spec.row_counts,
+                extensions=facts.extensions,
+                roles=facts.roles,
+                properties=facts.properties,
+            )
+            made.confirmed = {store.name: store.confirm(identity) for store in self.stores}
+            for store in self.stores:
+                store.commit(identity, made.to_bytes())
+        return made
+
+    def _stream(
+        self, identity: str, content: str, command: Command, facts: Facts
+    ) -> tuple[Tally, Tally, list[StoredObject]]:
+        """One program's output into every store at once. Its exit status is known before anything is completed."""
+        name = {"database": "database.dump", "globals": "globals.sql"}[content] + filters.suffix(self.filters)
+        objects = Objects(self.stores, identity, name, content, self.spec.object_bytes)
+        progress = Progress(self.emitter, "dump", facts.database_bytes)
+        try:
+            with Pipeline(command, filters.forth(self.filters), rate=self.spec.bytes_per_second) as pipeline:
+                for chunk in pipeline:
+                    objects.write(chunk)
+                    progress.at(pipeline.incoming.bytes)
+                pipeline.finish()
+            return pipeline.incoming, pipeline.outgoing, objects.finish()
+        except BaseException:
+            objects.abort()
+            raise
+
+
+def _retain(spec: Spec, emitter: Emitter, warnings: list[str]) -> list[str]:
+    """Only ever reached after a good backup."""
+    policies = {"s3": spec.keep_s3, "local": spec.keep_local}
+    deleted: list[str] = []
+    with emitter.phase("retain"):
+        places = stores(spec)
+        backups = catalog.entries(places)
+        for store in places:
+            mine = [one for one in backups if store.name in one.copies]
+            gone = retention.plan([one.candidate() for one in mine], policies[store.name], datetime.now(timezone.utc))
+            deleted += _delete(store, gone, warnings)
+    return deleted
+
+
+def _delete(store: Store, identities: Sequence[str], warnings: list[str]) -> list[str]:
+    done = []
+    for identity in identities:
+        try:
+            store.delete(identity)
+            done.append(f"{store.name}/{identity}")
+        except SlipwayError as error:
+            # A bucket that does not allow deletion (append-only key, object lock) keeps its own rules.
+            warnings.append(f"The old backup {identity} was not deleted from {store.name}: {error}")
+            break
+    return done
