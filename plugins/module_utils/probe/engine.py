@@ -13,7 +13,7 @@ from typing import Any
 from ..common.errors import SlipwayError
 from .registry import TYPES
 from .result import Report
-from .runner import DEFAULT_CONCURRENCY, Limits
+from .runner import DEFAULT_CONCURRENCY, Bounds
 from .runner import run as run_probes
 from .spec import DEFAULT_CONNECT_TIMEOUT, DEFAULT_TIMEOUT, parse_all
 
@@ -39,4 +39,4 @@ def check(request: Request) -> Report:
         raise SlipwayError("deadline must be more than 0 seconds.", hint="Leave it out for no deadline.")
     defaults = {"timeout": request.timeout, "connect_timeout": request.connect_timeout, "secrets": request.secrets}
     probes = parse_all(request.probes, TYPES, defaults)
-    return run_probes(probes, TYPES, Limits(request.concurrency, request.deadline))
+    return run_probes(probes, TYPES, Bounds(request.concurrency, request.deadline))

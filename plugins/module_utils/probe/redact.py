@@ -8,20 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
 MASK = "***"
 # Shorter values are no secrets, and masking them would make every sentence unreadable.
 SHORTEST = 3
+# A value in a query may be a token or a page number: long ones are masked wherever a server repeats them.
+SHORTEST_IN_QUERY = 6
 
 
 def strings(value: Any) -> set[str]:
-    """Every text in a nested value."""
+    """Every text and number in a nested value."""
     if isinstance(value, dict):
         return set().union(*(strings(item) for item in value.values()))
     if isinstance(value, (list, tuple, set)):
         return set().union(*(strings(item) for item in value))
-    return {value} if isinstance(value, str) else set()
+    return {str(value)} if isinstance(value, (str, int, float)) and not isinstance(value, bool) else set()
 
 
 def redact(value: Any, secrets: Iterable[str]) -> Any:
@@ -39,6 +41,12 @@ def _redact(value: Any, secrets: list[str]) -> Any:
         for secret in secrets:
             value = value.replace(secret, MASK)
     return value
+
+
+def query_values(url: str) -> set[str]:
+    """Values in a URL's query that may be tokens, in plain and in escaped form: a server may repeat either."""
+    plain = {value for _key, value in parse_qsl(urlsplit(url).query) if len(value) >= SHORTEST_IN_QUERY}
+    return plain | {quote(value) for value in plain}
 
 
 def shown_url(url: str) -> str:

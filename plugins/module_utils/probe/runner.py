@@ -36,7 +36,7 @@ GRACE = 0.5
 
 
 @dataclass(frozen=True)
-class Limits:
+class Bounds:
     concurrency: int = DEFAULT_CONCURRENCY
     deadline: float | None = None
 
@@ -63,14 +63,14 @@ class _Attempt:
     started: float = field(default_factory=time.monotonic)
 
 
-def run(probes: Sequence[Probe], types: Mapping[str, type[ProbeType]], limits_: Limits | None = None) -> Report:
+def run(probes: Sequence[Probe], types: Mapping[str, type[ProbeType]], bounds: Bounds | None = None) -> Report:
     """Probe everything; the report has the probes' order."""
-    return _Run(probes, types, limits_ or Limits()).go()
+    return _Run(probes, types, bounds or Bounds()).go()
 
 
 class _Run:
-    def __init__(self, probes: Sequence[Probe], types: Mapping[str, type[ProbeType]], limits_: Limits) -> None:
-        self.limits = limits_
+    def __init__(self, probes: Sequence[Probe], types: Mapping[str, type[ProbeType]], bounds: Bounds) -> None:
+        self.bounds = bounds
         self.states = [_State(types[probe.type](probe)) for probe in probes]
         self.started = time.monotonic()
         self.due = [(self.started, index) for index in range(len(probes))]
@@ -80,7 +80,7 @@ class _Run:
         self.numbers = itertools.count()
 
     def go(self) -> Report:
-        end = self.started + self.limits.deadline if self.limits.deadline else float("inf")
+        end = self.started + self.bounds.deadline if self.bounds.deadline else float("inf")
         while self.due or self.running:
             now = time.monotonic()
             if now >= end:
@@ -94,7 +94,7 @@ class _Run:
         return Report(results, time.monotonic() - self.started)
 
     def _start(self, now: float) -> None:
-        while self.due and self.due[0][0] <= now and len(self.running) < self.limits.concurrency:
+        while self.due and self.due[0][0] <= now and len(self.running) < self.bounds.concurrency:
             _due, index = heapq.heappop(self.due)
             state = self.states[index]
             state.attempts += 1
@@ -116,7 +116,7 @@ class _Run:
 
     def _next_event(self) -> float:
         times = [attempt.context.deadline for attempt in self.running.values()]
-        if self.due and len(self.running) < self.limits.concurrency:
+        if self.due and len(self.running) < self.bounds.concurrency:
             times.append(self.due[0][0])
         return min(times, default=0.0)
 
@@ -186,11 +186,11 @@ class _Run:
                 self._finish(state, self._unfinished(state))
 
     def _unfinished(self, state: _State) -> Outcome:
-        limit = f"the run's deadline of {self.limits.deadline:g} s passed"
+        limit = f"the run's deadline of {self.bounds.deadline:g} s passed"
         if state.attempts == 0:
             return fail(
                 f"not asked: {limit} before its turn came",
-                f"Raise deadline or concurrency (now {self.limits.concurrency}).",
+                f"Raise deadline or concurrency (now {self.bounds.concurrency}).",
             )
         if state.last is not None:
             return fail(f"{limit}; the last attempt said: {state.last.message}", state.last.hint, **state.last.observed)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..common.errors import SlipwayError
 from .option import Option
-from .redact import shown_url, strings
+from .redact import query_values, shown_url, strings
 
 if TYPE_CHECKING:
     from .types.base import ProbeType
@@ -84,7 +84,7 @@ def parse(raw: Mapping[str, Any], types: Mapping[str, type[ProbeType]], defaults
         type=kind,
         target=target,
         options=options,
-        secrets=frozenset(secrets | set(defaults.get("secrets", ()))),
+        secrets=frozenset({*secrets, *query_values(target), *defaults.get("secrets", ())}),
         **_timing(common, defaults, label),
     )
     return _named(chosen, probe, label)
@@ -99,7 +99,7 @@ def _named(chosen: type[ProbeType], probe: Probe, label: str) -> Probe:
         raise SlipwayError(f"{label} (type {probe.type}) cannot run: {error.message}", hint=error.hint) from error
     if probe.name:
         return probe
-    return Probe(**{**probe.__dict__, "name": f"{probe.type} {instance.shown_target()}".strip()})
+    return replace(probe, name=f"{probe.type} {instance.shown_target()}".strip())
 
 
 def _timing(common: dict[str, Any], defaults: Mapping[str, Any], label: str) -> dict[str, Any]:

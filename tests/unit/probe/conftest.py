@@ -63,7 +63,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self._say(500, {"error": "password=hunter22 refused"})
         if path == "/ws" and self.headers.get("Upgrade") == "websocket":
             return self._websocket()
-        return self._say(200, {"status": "ok", "db": {"pools": [{"free": 3}]}, "host": self.headers["Host"]})
+        return self._say(
+            200, {"status": "ok", "db": {"pools": [{"free": 3}]}, "host": self.headers["Host"], "path": self.path}
+        )
 
     do_POST = do_GET
 

@@ -63,6 +63,12 @@ def test_secrets_do_not_come_back_in_the_result(web, probe):
     assert "hunter" not in str(bad.as_dict())
 
 
+def test_a_token_in_the_query_is_masked_where_the_server_repeats_it(web, probe):
+    bad = probe(type="http", target=f"{web.url}/echo?token=hunter22 ü", status=["404"])
+    assert web.seen[-1][0] == "/echo?token=hunter22%20%C3%BC"
+    assert "hunter22" not in str(bad.as_dict())
+
+
 def test_redirects_are_not_followed_unless_asked(web, probe):
     seen = probe(type="http", target=f"{web.url}/redirect/0", status=["302"], header_matches={"Location": "^/$"})
     assert seen.status == "ok"

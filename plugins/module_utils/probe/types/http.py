@@ -10,7 +10,7 @@ import json
 import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from ...common.errors import SlipwayError
 from .. import secure
@@ -110,7 +110,7 @@ class Http(ProbeType):
             )
         client = http.client.HTTPConnection(url.netloc)
         client.sock = connection
-        path = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
+        path = request_path(url)
         client.request(self.option("method"), path, body=self.option("body"), headers=self._headers(same))
         response = client.getresponse()
         return Answer(response.status, response.headers, response.read(BODY_LIMIT))
@@ -180,6 +180,11 @@ class Http(ProbeType):
             if seen != value:
                 return f"{path} is {json.dumps(seen)[:EXCERPT]} instead of {json.dumps(value)[:EXCERPT]}"
         return None
+
+
+def request_path(url: SplitResult) -> str:
+    """Path and query as they go into the request; what is not allowed there is escaped, not refused with the text."""
+    return quote(f"{url.path or '/'}{'?' + url.query if url.query else ''}", safe="/%:=&?~+!$,;'@()*[]")
 
 
 def _pattern(text: str) -> None:

@@ -18,6 +18,7 @@ from ..option import Option
 from ..redact import shown_url
 from ..result import Outcome, fail, ok
 from .base import ProbeType
+from .http import request_path
 
 # The constant that RFC 6455 has the server hash together with the client's key.
 MAGIC: str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -52,8 +53,7 @@ class Websocket(ProbeType):
         client = http.client.HTTPConnection(url.netloc)
         client.sock = connection
         key = base64.b64encode(os.urandom(16)).decode()
-        path = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
-        client.request("GET", path, headers=self._headers(key))
+        client.request("GET", request_path(url), headers=self._headers(key))
         response = client.getresponse()
         if response.status != SWITCHING_PROTOCOLS:
             return fail(
