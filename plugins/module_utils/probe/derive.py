@@ -50,6 +50,7 @@ def derive(variables: Variables) -> dict[str, Any]:
         *_database(variables),
         *_redis(variables),
         *_containers(variables),
+        *_backup(variables),
         *_units(variables),
         *_resources(variables),
         *(variables.get("health_probes") or []),
@@ -203,6 +204,11 @@ def _container(stack: str, service: str, slot: str, count: int) -> dict[str, Any
         "count": count,
         "group": INSIDE,
     }
+
+
+def _backup(variables: Variables) -> Iterator[dict[str, Any]]:
+    if variables.get("stack_name") and variables.get("health_backup"):
+        yield {"name": "last backup", "type": "backup_age", "target": variables["stack_name"], "group": INSIDE}
 
 
 def _units(variables: Variables) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from .types.backup_age import BackupAge
 from .types.base import ProbeType
 from .types.command import Command
 from .types.container import Container
@@ -21,6 +22,7 @@ from .types.tls import Tls
 from .types.websocket import Websocket
 
 CLASSES: tuple[type[ProbeType], ...] = (
+    BackupAge,
     Command,
     Container,
     Disk,

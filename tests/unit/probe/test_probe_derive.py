@@ -33,6 +33,7 @@ SHOP = {
     "health_ca_file": "/etc/slipway/probes/ca.pem",
     "health_units": ["nginx.service", {"unit": "certbot.timer", "max_age": 90000}],
     "health_disks": ["/"],
+    "health_backup": True,
     "health_probes": [{"name": "mine", "type": "tcp", "target": "127.0.0.1:25"}],
     "health_outside_ca_file": "ca file.pem",
     "health_outside_address": "10.0.0.7",
@@ -95,7 +96,7 @@ def test_database_redis_and_containers(shop):
 def test_units_disks_and_own_probes(shop):
     inside, _outside, _found = shop
     assert inside["certbot.timer"]["max_age"] == 90000
-    assert {"nginx.service", "disk /", "memory", "mine"} <= set(inside)
+    assert {"nginx.service", "disk /", "memory", "mine", "last backup"} <= set(inside)
 
 
 def test_from_outside_the_sites_answer_and_the_databases_do_not(shop):

@@ -1,0 +1,82 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any, ClassVar
+
+from ...backup.manifest import parse_moment
+from ...backup.record import LAST
+from ...backup.spec import STATE_DIRECTORY
+from ...common import validate
+from ...common.errors import SlipwayError
+from ...common.files import read_json
+from ..context import Context
+from ..option import Option
+from ..result import OK, WARN, Outcome, fail, limits, ok, warn
+from .base import ProbeType
+from .systemd import span
+
+HOUR = 3600
+MEGABYTE = 1_000_000
+
+
+class BackupAge(ProbeType):
+    name = "backup_age"
+    summary = "The last good backup of a stack is young enough, and the last attempt did not fail."
+    target = "the stack's name."
+    options: ClassVar[dict[str, Option]] = {
+        "warn_hours": Option("float", "Age of the last good backup in hours that is a warning.", default=26.0),
+        "fail_hours": Option("float", "Age of the last good backup in hours that is a failure.", default=50.0),
+        "verified_hours": Option("float", "Hours since a backup was last read back in full that are a warning."),
+    }
+
+    def check(self) -> None:
+        validate.stack_name(self.probe.target)
+
+    def run(self, context: Context) -> Outcome:
+        path = STATE_DIRECTORY / self.probe.target / LAST
+        try:
+            return self.judge(read_json(path, {}), datetime.now(timezone.utc))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SlipwayError(f"The file {path} cannot be read: {error}.") from error
+
+    def judge(self, known: dict[str, Any], now: datetime) -> Outcome:
+        """The verdict about what the backup engine noted on this host."""
+        stack = self.probe.target
+        failed = _after(known, "failure", "success")
+        if "success" not in known:
+            seen = f"there is no backup yet; the last attempt said: {failed}" if failed else "there is no backup yet"
+            return fail(seen, f"slipway backup run {stack}")
+        age = _age(known["success"], now)
+        observed = {"id": known["success"]["id"], "age_hours": round(age / HOUR, 2), "bytes": known["success"]["bytes"]}
+        text = f"{span(age)} old, {known['success']['bytes'] / MEGABYTE:.1f} MB"
+        status = limits(age / HOUR, self.option("warn_hours"), self.option("fail_hours"))
+        if status == OK and failed:
+            status, text = WARN, f"{text}, but since then: {failed}"
+        if status != OK:
+            return Outcome(status, text, f"journalctl -u 'slipway-*'; slipway backup run {stack}", observed)
+        return self._verified(known, now, text, observed)
+
+    def _verified(self, known: dict[str, Any], now: datetime, text: str, observed: dict[str, Any]) -> Outcome:
+        limit = self.option("verified_hours")
+        since = _age(known["verified"], now) if "verified" in known else None
+        observed["verified_hours_ago"] = None if since is None else round(since / HOUR, 2)
+        read_back = "never read back" if since is None else f"read back {span(since)} ago"
+        if limit is not None and (since is None or since >= limit * HOUR):
+            return warn(f"{text}, {read_back}", f"slipway backup verify {self.probe.target}", **observed)
+        return ok(f"{text}, {read_back}", **observed)
+
+
+def _age(event: dict[str, Any], now: datetime) -> float:
+    return max(0.0, (now - parse_moment(event["time"])).total_seconds())
+
+
+def _after(known: dict[str, Any], name: str, other: str) -> str:
+    """What the event said, if it is newer than the other one. Moments are written so that they sort as text."""
+    event = known.get(name)
+    if not event or event["time"] <= known.get(other, {}).get("time", ""):
+        return ""
+    return f"{event['what']}: {event['message']}"
