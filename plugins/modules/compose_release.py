@@ -10,10 +10,12 @@ module: compose_release
 short_description: Release a Compose stack behind Nginx without losing a request
 version_added: 0.1.0
 description:
-  - Puts a team's own, unedited Compose file into service in one of two slots (blue and green), proves that it is healthy, and
+  - Puts a team's own, unedited Compose file into service in one of two slots (blue and green), proves that it is
+    healthy, and
     only then moves the traffic by a flag file that Nginx looks at. The slot before is drained, stopped and kept.
   - A release that fails is taken back by itself, before or after the traffic moved.
-  - The work is done by the installed agent in a transient systemd unit, so that it survives a lost connection. Whatever cuts it
+  - The work is done by the installed agent in a transient systemd unit, so that it survives a lost connection.
+    Whatever cuts it
     off, the next run or the boot unit finishes or reverts it.
   - A run that finds nothing to do starts no container and no job.
 author: Slipway contributors (!UNKNOWN)
@@ -36,7 +38,8 @@ options:
     description: Text of the Compose file. Required to deploy.
     type: str
   release:
-    description: Name of the release, for example an image tag; the Compose file sees it as C(${RELEASE}). Required to deploy.
+    description:
+      - Name of the release, for example an image tag; the Compose file sees it as C(${RELEASE}). Required to deploy.
     type: str
   env:
     description: Plain values for the variables of the Compose file.
@@ -115,12 +118,14 @@ options:
     default: []
   migrate:
     description:
-      - The command that migrates the database, once, from the new image, before any traffic moves. It has C(service), C(command)
+      - The command that migrates the database, once, from the new image, before any traffic moves. It has C(service),
+        C(command)
         (list or string; the service's own by default) and C(timeout) in seconds.
     type: dict
   hooks:
     description:
-      - Commands at moments of a release, C(before_migrate), C(before_switch) and C(after_switch), each a list of dictionaries like
+      - Commands at moments of a release, C(before_migrate), C(before_switch) and C(after_switch), each a list of
+        dictionaries like
         O(migrate).
     type: dict
     default: {}
@@ -130,12 +135,14 @@ options:
     default: {}
   tenants:
     description:
-      - Parameters of M(slipway.vps.postgres_tenant). When given, tenants and their SQL templates are brought up to date as a phase of
+      - Parameters of M(slipway.vps.postgres_tenant). When given, tenants and their SQL templates are brought up to
+        date as a phase of
         the release, before any traffic moves.
     type: dict
     default: {}
   contract:
-    description: Marks the release as one that removes something from the database; no rollback crosses it without O(force).
+    description:
+      - Marks the release as one that removes something from the database; no rollback crosses it without O(force).
     type: bool
     default: false
   force:
@@ -198,7 +205,8 @@ options:
     description: Who asked for it, for the audit log.
     type: str
   wait:
-    description: Whether to wait for the end. If not, RV(job) is returned at once; follow it with M(slipway.vps.agent_job).
+    description:
+      - Whether to wait for the end. If not, RV(job) is returned at once; follow it with M(slipway.vps.agent_job).
     type: bool
     default: true
   timeout:
@@ -210,7 +218,9 @@ attributes:
     description: Tells what would be done, tags resolved to digests, without touching anything.
     support: full
   diff_mode:
-    description: Shows inputs, digests, the Compose file and the Nginx files before and after; of secrets only a keyed fingerprint.
+    description:
+      - Shows inputs, digests, the Compose file and the Nginx files before and after; of secrets only a keyed
+        fingerprint.
     support: full
   idempotent:
     description: The same inputs change nothing while everything is up and in place.

@@ -174,7 +174,7 @@ class Pipeline:
         # Loaded here because a stack without tenants must not need a PostgreSQL library.
         from ..tenancy import engine as tenancy
 
-        tenancy.raise_on_failure(tenancy.raise_on_failure(tenancy.converge(self.tenants_request, self.host.emitter)))
+        tenancy.raise_on_failure(tenancy.converge(self.tenants_request, self.host.emitter))
 
     def start(self) -> None:
         self.host.slots.start(self.record, self.slot, self.values, self.deadline())
@@ -299,7 +299,7 @@ class Pipeline:
             self.current = self.host.store.state()
             where = self.where_traffic_is()
         self.write_audit("failed", redact(str(cause), self.values, self.record), phase)
-        message = f"{self.record.label.capitalize()} was given up in phase {phase}: {cause.message} {where}"
+        message = f"R{self.record.label[1:]} was given up in phase {phase}: {cause.message} {where}"
         details = {**cause.details, **self.result(), "changed": not proved, "failed_phase": phase}
         return SlipwayError(
             redact(message, self.values, self.record),
