@@ -141,6 +141,11 @@ def install_packages() -> None:
         say("refreshing the package lists (apt-get update) ...")
         run(["apt-get", "-q", "update"], "apt", env=env)
     wanted = [package for package in wanted if package not in optional or known(package)]
+    unknown = [package for package in wanted if not known(package)]
+    if unknown:
+        raise SetupError(
+            f"apt-get knows no package {' '.join(unknown)}. Is a Debian mirror reachable? {LOGS / 'apt.log'} says more."
+        )
     install = ["apt-get", "-q", "-y", "--no-install-recommends", "install", *wanted]
     say(f"installing {' '.join(wanted)} ...")
     try:
