@@ -18,15 +18,11 @@ from typing import Any
 from ..common.errors import SlipwayError
 from ..common.events import Emitter, sentence
 from . import catalog, engine, record, restore, spec, verify
+from .parameters import specification
 from .spec import Spec
 from .store import stores
 
 MEGABYTE = 1_000_000
-
-
-def specification(request: dict[str, Any]) -> Spec:
-    """A request names a stack whose configuration is installed, or brings its own."""
-    return spec.from_dict(request["spec"]) if request.get("spec") else spec.load(str(request.get("stack", "")))
 
 
 def _run_job(request: dict[str, Any], emitter: Emitter) -> dict[str, Any]:
