@@ -127,13 +127,21 @@ def _row(target: _Target) -> Iterator[Action]:
     if row is None:
         complete = registry.new_row(wanted, found.columns, tenant)
         data = {"row": complete, "now": registry.needs_time(found.columns, complete)}
-        yield Action("row_insert", "insert row in public.tenants", "row", None, complete, data)
+        yield Action("row_insert", "insert row in public.tenants", "row", None, _shown(complete, found), data)
         return
     changed = registry.difference(row, wanted)
     if changed:
-        before = {column: row.get(column) for column in changed}
+        before = _shown({column: row.get(column) for column in changed}, found)
         text = f"update {', '.join(changed)} in public.tenants"
-        yield Action("row_update", text, "row", before, changed, {"row": changed, "id": str(row["id"])})
+        yield Action("row_update", text, "row", before, _shown(changed, found), {"row": changed, "id": str(row["id"])})
+
+
+def _shown(row: Mapping[str, Any], found: Catalog) -> dict[str, Any]:
+    """A row as people read it in a diff: the plan's name, and no ids."""
+    shown = {column: value for column, value in row.items() if column not in ("id", "plan_id")}
+    if "plan_id" in row:
+        shown["plan"] = registry.plan_name(row["plan_id"], found.plans)
+    return shown
 
 
 def _role(target: _Target) -> Iterator[Action]:
@@ -355,7 +363,9 @@ def _absent(target: _Target) -> Iterator[Action]:
         key = f"schema {schema.name}"
         yield Action("schema_drop", text, key, {"owner": schema.owner}, None, {"schema": schema.name})
     if row is not None:
-        yield Action("row_delete", "delete row in public.tenants", "row", row, None, {"id": str(row["id"])})
+        yield Action(
+            "row_delete", "delete row in public.tenants", "row", _shown(row, target.found), None, {"id": str(row["id"])}
+        )
     if role and not shared:
         keep = role.other_databases
         text = (

@@ -242,6 +242,7 @@ def test_the_registry_is_created_only_when_asked(bare_shop):
     assert planned["database"] == done["database"]
     assert done["database"][1:] == ["create tables public.tenants and public.plans", "create plan free"]
     assert planned["tenants"] == done["tenants"]
+    assert planned["diff"] == done["diff"]
     assert bare_shop.converge(ALPHA, registry_create=True)["changed"] is False
     bare_shop.query("INSERT INTO public.tenants (subdomain) VALUES ('signed-up')", user=bare_shop.application)
 
@@ -251,7 +252,9 @@ def test_a_team_registry_with_columns_of_its_own(postgres, database):
     assert "needs a plan" in only(shop.converge("alpha"))["error"]
     assert "value for display_name" in only(shop.converge({"slug": "alpha", "plan": "gold"}))["error"]
     alpha = {"slug": "alpha", "plan": "gold", "columns": {"display_name": 'Alpha\'s "Shop"', "paid": True}}
-    assert only(shop.converge(alpha))["error"] is None
+    planned = shop.converge(alpha, check=True)
+    assert only(planned)["error"] is None
+    assert planned["diff"] == shop.converge(alpha)["diff"]
     assert shop.converge(alpha)["changed"] is False
     assert shop.query("SELECT plan_id, display_name, paid FROM public.tenants") == [(7, 'Alpha\'s "Shop"', True)]
     assert "not in public.plans" in only(shop.converge({**alpha, "plan": "silver"}))["error"]
