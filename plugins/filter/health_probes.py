@@ -18,8 +18,8 @@ positional: _input
 options:
   _input:
     description:
-      - Mapping of variables. The names are those of role C(slipway.vps.stack), C(tenants_list), C(tenants_domain), and
-        the C(health_*) variables of playbook C(slipway.vps.health).
+      - Mapping of variables. The names are those of role C(slipway.vps.stack), C(tenant_hosts) (what filter
+        P(slipway.vps.tenant_hosts#filter) makes), and the C(health_*) variables of playbook C(slipway.vps.health).
       - Variables that are missing make no probes.
     type: dict
     required: true

@@ -81,14 +81,9 @@ def _hosts(route: Mapping[str, Any], variables: Variables) -> Iterator[tuple[str
     if host != TENANTS:
         yield str(host), ""
         return
-    domain = variables.get("tenants_domain") or variables.get("stack_domain")
-    for tenant in variables.get("tenants_list") or []:
-        if (tenant.get("state") or "present") != "present":
-            continue
-        slug = str(tenant["slug"])
-        yield f"{tenant.get('subdomain') or slug.replace('_', '-')}.{domain}", slug
-        if tenant.get("custom_domain"):
-            yield str(tenant["custom_domain"]), slug
+    for tenant in variables.get("tenant_hosts") or []:
+        for name in tenant["hosts"]:
+            yield str(name), str(tenant["slug"])
 
 
 def _https(sites: Sequence[Site], view: str, ca_file: Any, address: Any) -> Iterator[dict[str, Any]]:

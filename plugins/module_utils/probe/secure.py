@@ -59,6 +59,13 @@ def handshake(
         secured.do_handshake()
     except ssl.SSLCertVerificationError as error:
         raise certificate_error(error, name) from error
+    except ssl.SSLError as error:
+        if "UNRECOGNIZED_NAME" not in (error.reason or ""):
+            raise
+        raise SlipwayError(
+            f"the server has no site named {name}",
+            hint="Was the site rendered? Look in /etc/nginx/slipway/sites and at nginx -t.",
+        ) from error
     return secured
 
 

@@ -109,7 +109,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serving(context=None):
+def serve(context=None):
     server = Server(("127.0.0.1", 0), Handler)
     if context:
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
@@ -122,9 +122,14 @@ def serving(context=None):
         server.server_close()
 
 
+@pytest.fixture(name="serving")
+def _serving():
+    return serve
+
+
 @pytest.fixture
 def web():
-    with serving() as server:
+    with serve() as server:
         server.url = f"http://127.0.0.1:{server.server_port}"
         yield server
 
@@ -269,7 +274,7 @@ def secure_web(authority):
     with contextlib.ExitStack() as stack:
 
         def start(name="shop.test", days=90.0, **certificate):
-            return stack.enter_context(serving(authority.issue(name, days, **certificate))).server_port
+            return stack.enter_context(serve(authority.issue(name, days, **certificate))).server_port
 
         yield start
 

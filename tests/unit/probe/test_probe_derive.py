@@ -23,11 +23,9 @@ SHOP = {
     "stack_data_services": ["postgres", "redis"],
     "stack_exclusive_services": ["worker"],
     "stack_database": {"service": "postgres", "name": "shop", "user": "shop", "password": "hunter22", "port": 5432},
-    "tenants_list": [
-        {"slug": "alpha"},
-        {"slug": "big_one", "custom_domain": "big.test"},
-        {"slug": "gone", "state": "absent"},
-        {"slug": "late", "state": "suspended", "subdomain": "later"},
+    "tenant_hosts": [
+        {"slug": "alpha", "hosts": ["alpha.shop.test"]},
+        {"slug": "big_one", "hosts": ["big-one.shop.test", "big.test"]},
     ],
     "health_redis": {"service": "redis", "password": "hunter23"},
     "health_ca_file": "/etc/slipway/probes/ca.pem",
@@ -55,7 +53,7 @@ def test_every_derived_probe_is_valid(shop):
     parse_all(shop[2]["outside"], TYPES, {})
 
 
-def test_a_site_per_route_and_present_tenant(shop):
+def test_a_site_per_route_and_tenant(shop):
     inside, _outside, found = shop
     assert [name for name in inside if name.startswith("https://")] == [
         "https://shop.test/health",

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
 
 from ansible_collections.slipway.vps.plugins.module_utils.probe.jsonpath import lookup
@@ -132,6 +134,15 @@ def test_tls_against_a_plain_server_is_a_sentence(web, probe):
     bad = probe(type="http", target=f"https://127.0.0.1:{web.server_port}/")
     assert bad.message.startswith("TLS failed: ")
     assert bad.hint == "Does the server speak TLS on this port?"
+
+
+def test_a_server_without_a_site_of_this_name(authority, probe, serving):
+    context = authority.issue("shop.test", 90)
+    context.sni_callback = lambda *_arguments: ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+    with serving(context) as server:
+        target = f"https://shop.test:{server.server_port}/"
+        bad = probe(type="http", target=target, address="127.0.0.1", ca_file=str(authority.file))
+    assert bad.message == "the server has no site named shop.test"
 
 
 def test_a_name_that_does_not_resolve_is_a_sentence(probe):
