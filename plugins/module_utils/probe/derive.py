@@ -202,8 +202,13 @@ def _container(stack: str, service: str, slot: str, count: int) -> dict[str, Any
 
 
 def _backup(variables: Variables) -> Iterator[dict[str, Any]]:
-    if variables.get("stack_name") and variables.get("health_backup"):
-        yield {"name": "last backup", "type": "backup_age", "target": variables["stack_name"], "group": INSIDE}
+    stack = variables.get("stack_name")
+    if not stack or not variables.get("health_backup"):
+        return
+    yield {"name": "last backup", "type": "backup_age", "target": stack, "group": INSIDE}
+    for work in ("backup", "verify"):
+        unit = f"slipway-{work}@{stack}.timer"
+        yield {"name": unit, "type": "systemd", "target": unit, "enabled": True, "group": INSIDE}
 
 
 def _units(variables: Variables) -> Iterator[dict[str, Any]]:

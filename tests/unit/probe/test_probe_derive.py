@@ -94,7 +94,7 @@ def test_database_redis_and_containers(shop):
 def test_units_disks_and_own_probes(shop):
     inside, _outside, _found = shop
     assert inside["certbot.timer"]["max_age"] == 90000
-    assert {"nginx.service", "disk /", "memory", "mine", "last backup"} <= set(inside)
+    assert {"nginx.service", "disk /", "memory", "mine", "last backup", "slipway-backup@shop.timer"} <= set(inside)
 
 
 def test_from_outside_the_sites_answer_and_the_databases_do_not(shop):
