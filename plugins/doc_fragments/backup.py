@@ -13,8 +13,9 @@ options:
   stack:
     description:
       - Name of the stack.
-      - With no O(s3_bucket) and no O(local_directory), its configuration is the one that role P(slipway.vps.backup#role)
-        installed (C(/etc/slipway/backup/<stack>.json)); all other options of database and destination are then unused.
+      - With no O(s3_bucket) and no O(local_directory), its configuration is the one that role
+        P(slipway.vps.backup#role) installed (C(/etc/slipway/backup/<stack>.json)). All other options of database and
+        destination are then unused.
     type: str
     required: true
   local_directory:

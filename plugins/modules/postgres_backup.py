@@ -15,8 +15,8 @@ description:
   - The exit status of every program is known before the upload is completed. A dump that was killed, a connection that
     broke or a full disk leaves no object.
   - The manifest is written last. What has none is not a backup and is never listed as one.
-  - The work is done by the installed agent (role P(slipway.vps.agent#role)) in a systemd unit of its own, so it survives
-    a lost connection.
+  - The work is done by the installed agent (role P(slipway.vps.agent#role)) in a systemd unit of its own, so it
+    survives a lost connection.
 author: Slipway contributors (!UNKNOWN)
 extends_documentation_fragment:
   - slipway.vps.backup
@@ -46,7 +46,8 @@ options:
     type: bool
     default: false
   wait:
-    description: Whether to wait for the end. If not, RV(job) is returned at once; follow it with M(slipway.vps.agent_job).
+    description:
+      - Whether to wait for the end. If not, RV(job) is returned at once; follow it with M(slipway.vps.agent_job).
     type: bool
     default: true
   timeout:
@@ -162,7 +163,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         return {"changed": True, "plan": engine.plan(spec)}
     request["verify"] = module.params["verify"]
-    found = {"changed": True, "job": jobs.start("backup.run", request, f"backup of {spec.stack}")}
+    found: dict[str, Any] = {"changed": True, "job": jobs.start("backup.run", request, f"backup of {spec.stack}")}
     if module.params["wait"]:
         found.update(jobs.wait(found["job"], module.params["timeout"]))
     for warning in found.pop("warnings", []):

@@ -17,8 +17,8 @@ description:
     another name.
   - Roles that the backup needs and the server lacks are created. Without encryption they have no password, because
     then no password hash is stored.
-  - The work is done by the installed agent (role P(slipway.vps.agent#role)) in a systemd unit of its own, so it survives
-    a lost connection.
+  - The work is done by the installed agent (role P(slipway.vps.agent#role)) in a systemd unit of its own, so it
+    survives a lost connection.
 author: Slipway contributors (!UNKNOWN)
 extends_documentation_fragment:
   - slipway.vps.backup
@@ -51,7 +51,8 @@ options:
     description: File that exists while the live database is swapped, such as the stack's C(/srv/<stack>/maintenance).
     type: path
   wait:
-    description: Whether to wait for the end. If not, RV(job) is returned at once; follow it with M(slipway.vps.agent_job).
+    description:
+      - Whether to wait for the end. If not, RV(job) is returned at once; follow it with M(slipway.vps.agent_job).
     type: bool
     default: true
   timeout:
@@ -170,7 +171,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     wanted = restore.Request.from_dict(request)
     if module.check_mode:
         return {"changed": True, "restore": restore.plan(spec, wanted).as_dict(spec, wanted)}
-    found = {"changed": True, "job": jobs.start("backup.restore", request, f"restore of {spec.stack}")}
+    found: dict[str, Any] = {"changed": True, "job": jobs.start("backup.restore", request, f"restore of {spec.stack}")}
     if module.params["wait"]:
         found.update(jobs.wait(found["job"], module.params["timeout"]))
     return found

@@ -117,7 +117,8 @@ def _ending(status: int) -> str:
 class Pipeline:
     """`source | filter | filter`, read by iterating. The source is a program or any stream of bytes.
 
-    Without a filter the source is a program. `incoming` and `outgoing` are (bytes, SHA-256) of what went into the first filter and of what came out.
+    `incoming` and `outgoing` tell bytes and SHA-256 of what went into the first filter and of what came out. Without a
+    filter the source has to be a program.
     """
 
     def __init__(self, source: Command | Iterable[bytes], filters: Sequence[Command], *, rate: int = 0) -> None:

@@ -204,7 +204,9 @@ def shop(postgres, database, s3, tmp_path, monkeypatch):  # noqa: F811 - a fixtu
         )
     made = Shop(postgres, database, s3.options(), tmp_path)
     made.query("CREATE TABLE orders (id serial PRIMARY KEY, note text NOT NULL)")
-    made.query(f"INSERT INTO orders (note) SELECT md5(i::text) FROM generate_series(1, {ROWS}) i")
+    made.query(
+        f"INSERT INTO orders (note) SELECT md5(i::text) FROM generate_series(1, {ROWS}) i"  # noqa: S608 - our own number
+    )
     made.query("CREATE SCHEMA tenant_alpha")
     made.query('CREATE TABLE tenant_alpha."Odd Name" (id int, price numeric)')
     made.query('INSERT INTO tenant_alpha."Odd Name" SELECT i, i FROM generate_series(1, 10) i')

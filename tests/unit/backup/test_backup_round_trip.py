@@ -151,7 +151,8 @@ def test_restoring_one_schema_in_place_leaves_the_others_as_they_are(shop):
     result = restored(shop.spec, target="in_place", schemas=["tenant_alpha"])
     assert shop.query('SELECT count(*) FROM tenant_alpha."Odd Name"') == [(10,)]
     assert shop.query("SELECT count(*) FROM orders") == [(5,)]
-    assert shop.query(f'SELECT count(*) FROM "{result["before"]}"."Odd Name"') == [(0,)]
+    left = f'SELECT count(*) FROM "{result["before"]}"."Odd Name"'  # noqa: S608 - a name that the engine made
+    assert shop.query(left) == [(0,)]
 
 
 def test_restoring_one_table_in_place_brings_its_index_and_sequence(shop):
@@ -184,7 +185,7 @@ def test_missing_roles_come_back_with_a_restore(shop):
 
 def test_what_the_backup_does_not_hold_is_refused_before_anything_is_made(shop):
     back_up(shop.spec)
-    with pytest.raises(SlipwayError, match="does not contain public.nothing"):
+    with pytest.raises(SlipwayError, match=r"does not contain public\.nothing"):
         restored(shop.spec, tables=["public.nothing"])
     with pytest.raises(SlipwayError, match="has no backup"):
         restored(shop.spec, id="20200101T000000Z-abcdef")
