@@ -64,6 +64,11 @@ def call(argv: Sequence[str], values: Mapping[str, str], timeout: float) -> Resu
     return run(argv, timeout=timeout, env=values)
 
 
+def without_warnings(text: str) -> str:
+    """What Compose printed, without its remarks about volumes that the projects share on purpose."""
+    return "\n".join(line for line in text.splitlines() if "level=warning" not in line)
+
+
 def version() -> str:
     """The version of the Compose plugin, or a sentence."""
     try:

@@ -300,7 +300,8 @@ class Pipeline:
             where = self.where_traffic_is()
         self.write_audit("failed", redact(str(cause), self.values, self.record), phase)
         message = f"R{self.record.label[1:]} was given up in phase {phase}: {cause.message} {where}"
-        details = {**cause.details, **self.result(), "changed": not proved, "failed_phase": phase}
+        touched = state.PHASES.index(phase) >= state.PHASES.index("data")
+        details = {**cause.details, **self.result(), "changed": touched, "failed_phase": phase}
         return SlipwayError(
             redact(message, self.values, self.record),
             hint=redact(cause.hint, self.values, self.record),

@@ -51,7 +51,8 @@ def verdict(entry: Container, *, checked: bool, to_the_end: bool, now: datetime)
     """`ready`, `waiting` or the reason why it will not become ready."""
     if to_the_end:
         return _ended(entry)
-    if entry.status in ("exited", "dead") or entry.restarts >= MAX_RESTARTS:
+    crashed = entry.status in ("exited", "dead") or (entry.status == "restarting" and entry.health == "unhealthy")
+    if crashed or entry.restarts >= MAX_RESTARTS:
         return f"it ended with status {entry.exit_code} (restarted {entry.restarts} times)"
     if entry.health == "unhealthy":
         return "its health check fails"

@@ -23,12 +23,16 @@ def overview(stack: str, paths: StackPaths | None = None) -> dict[str, Any]:
     current = store.state()
     kept = set(store.numbers())
     active = current.active.release if current.active else None
-    entries = [_entry(entry, active, kept) for entry in reversed(audit.read(store.paths.audit))]
+    entries = [_entry(entry, kept) for entry in reversed(audit.read(store.paths.audit))]
+    # A release may be on record more than once (released, left, gone back to): its newest entry that served counts.
+    serving = next((entry for entry in entries if entry["release"] == active and entry["result"] != "failed"), None)
+    if serving:
+        serving["active"] = True
     slot = current.active.slot if current.active else None
     return {"releases": entries, "active": active, "slot": slot, "phase": current.phase}
 
 
-def _entry(entry: Mapping[str, Any], active: int | None, kept: set[int]) -> dict[str, Any]:
+def _entry(entry: Mapping[str, Any], kept: set[int]) -> dict[str, Any]:
     phases = entry.get("phases") or []
     texts = {name: str(entry.get(name) or "") for name in TEXTS}
     return {
@@ -38,7 +42,7 @@ def _entry(entry: Mapping[str, Any], active: int | None, kept: set[int]) -> dict
         "images": entry.get("images") or {},
         "phases": phases,
         "seconds": round(sum(phase["seconds"] for phase in phases), 2),
-        "active": entry.get("release") == active,
+        "active": False,
         "kept": entry.get("release") in kept,
     }
 
@@ -47,6 +51,6 @@ def table(entries: Sequence[dict[str, Any]]) -> str:
     """For a terminal; the release that serves is marked."""
     rows = [COLUMNS, *(tuple(str(entry[name]) for name in COLUMNS) for entry in entries)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    marks = [" ", *("*" if entry["active"] and entry["result"] != "failed" else " " for entry in entries)]
+    marks = [" ", *("*" if entry["active"] else " " for entry in entries)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     return "\n".join(f"{mark} {line}".rstrip() for mark, line in zip(marks, lines, strict=True))

@@ -51,7 +51,9 @@ def checksum(files: Mapping[Path, str]) -> str:
 
 def config_of(files: Mapping[Path, str]) -> str:
     """The checksum inside rendered files."""
-    marks = (line.split()[2].rstrip(";") for text in files.values() for line in text.splitlines() if CONFIG_HEADER in line)
+    marks = (
+        line.split()[2].rstrip(";") for text in files.values() for line in text.splitlines() if CONFIG_HEADER in line
+    )
     return next(marks, "")
 
 

@@ -77,7 +77,7 @@ class Slots:
         try:
             compose.call(argv, values, command.timeout)
         except CommandError as error:
-            output = f"{error.result.stdout}\n{error.result.stderr}" if error.result else ""
+            output = compose.without_warnings(f"{error.result.stdout}\n{error.result.stderr}") if error.result else ""
             said = tail(output, 5) or error.message
             raise SlipwayError(
                 f"The command {what} of service {command.service} failed: {said}",
@@ -125,7 +125,7 @@ def _compose(argv: Sequence[str], values: Mapping[str, str]) -> None:
     try:
         compose.call(argv, values, COMPOSE_SECONDS)
     except CommandError as error:
-        reason = tail(error.result.stderr, 4) if error.result else error.message
+        reason = tail(compose.without_warnings(error.result.stderr), 4) if error.result else error.message
         raise SlipwayError(
             f"Docker Compose could not start the containers: {reason}", hint="Correct the cause and release again."
         ) from error
