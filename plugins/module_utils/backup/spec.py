@@ -74,7 +74,13 @@ class Spec:
 def load(stack: str) -> Spec:
     """The configuration that role backup installed for the stack."""
     path = CONFIG_DIRECTORY / f"{validate.stack_name(stack)}.json"
-    data = read_json(path)
+    try:
+        data = read_json(path)
+    except ValueError as error:
+        raise SlipwayError(
+            f"The backup configuration {path} is damaged ({error}).",
+            hint="Write it again with: ansible-playbook slipway.vps.site --tags backup",
+        ) from None
     if data is None:
         known = ", ".join(configured()) or "none"
         raise SlipwayError(
