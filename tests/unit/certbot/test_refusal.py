@@ -1,0 +1,79 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Reports of certbot 4.0.0, as it printed them."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.slipway.vps.plugins.module_utils.certbot.refusal import (
+    is_busy,
+    is_transient,
+    problems,
+    refusal,
+)
+
+REPORT = """
+Certbot failed to authenticate some domains (authenticator: webroot). The Certificate Authority reported these problems:
+  Domain: {domain}
+  Type:   {kind}
+  Detail: {detail}
+
+Hint: The Certificate Authority failed to download the temporary challenge files created by Certbot.
+
+Saving debug log to /var/log/letsencrypt/letsencrypt.log
+Some challenges have failed.
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail", "step"),
+    [
+        ("dns", "DNS problem: NXDOMAIN looking up A for a.test", "Create an A or AAAA record"),
+        ("connection", "could not resolve URL http://a.test:80/x", "Create an A or AAAA record"),
+        ("connection", "192.0.2.1: Fetching http://a.test/x: Connection refused", "Open port 80"),
+        ("unauthorized", "192.0.2.1: Invalid response from http://a.test/x: 404", "Another server answers"),
+        ("caa", "CAA record for a.test prevents issuance", "Allow the certificate authority"),
+        ("brandnew", "something else", "letsencrypt.log"),
+    ],
+)
+def test_a_refusal_names_the_domain_the_cause_and_the_next_step(kind: str, detail: str, step: str) -> None:
+    error = refusal("shop", REPORT.format(domain="a.test", kind=kind, detail=detail))
+    assert str(error).startswith(f"The certificate shop was refused: a.test: {detail} ({kind}).")
+    assert step in error.hint
+    assert error.details["problems"] == [{"domain": "a.test", "kind": kind, "detail": detail}]
+
+
+def test_all_domains_are_named() -> None:
+    text = REPORT.format(domain="a.test", kind="dns", detail="gone") + REPORT.format(
+        domain="b.test", kind="dns", detail="gone too"
+    )
+    assert [problem.domain for problem in problems(text)] == ["a.test", "b.test"]
+
+
+def test_a_limit_is_told_with_the_way_around_it() -> None:
+    text = (
+        "An unexpected error occurred:\n"
+        "Error creating new order :: too many certificates (5) already issued for this exact set of identifiers\n\n"
+        "Ask for help or search for solutions at https://community.letsencrypt.org."
+    )
+    error = refusal("shop", text)
+    assert "too many certificates (5)" in error.message
+    assert "letsencrypt_staging" in error.hint
+
+
+def test_an_authority_that_is_not_trusted_is_told_apart_from_one_that_is_away() -> None:
+    untrusted = refusal("shop", "An unexpected error occurred:\nSSLError(... CERTIFICATE_VERIFY_FAILED ...)\n\n")
+    assert "letsencrypt_ca_file" in untrusted.hint
+    away = refusal(
+        "shop", "An unexpected error occurred:\nMax retries exceeded with url: /dir (Connection refused)\n\n"
+    )
+    assert "letsencrypt_acme_directory" in away.hint
+
+
+def test_states_that_pass_by_themselves() -> None:
+    assert is_busy("Another instance of Certbot is already running.")
+    assert is_transient("urn:ietf:params:acme:error:badNonce :: bad")
+    assert not is_transient("urn:ietf:params:acme:error:rateLimited :: wait")
