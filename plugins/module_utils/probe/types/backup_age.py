@@ -20,7 +20,6 @@ from .base import ProbeType
 from .systemd import span
 
 HOUR = 3600
-MEGABYTE = 1_000_000
 
 
 class BackupAge(ProbeType):
@@ -52,7 +51,7 @@ class BackupAge(ProbeType):
             return fail(seen, f"slipway backup run {stack}")
         age = _age(known["success"], now)
         observed = {"id": known["success"]["id"], "age_hours": round(age / HOUR, 2), "bytes": known["success"]["bytes"]}
-        text = f"{span(age)} old, {known['success']['bytes'] / MEGABYTE:.1f} MB"
+        text = f"{span(age)} old, {size(known['success']['bytes'])}"
         status = limits(age / HOUR, self.option("warn_hours"), self.option("fail_hours"))
         if status == OK and failed:
             status, text = WARN, f"{text}, but since then: {failed}"
@@ -68,6 +67,15 @@ class BackupAge(ProbeType):
         if limit is not None and (since is None or since >= limit * HOUR):
             return warn(f"{text}, {read_back}", f"slipway backup verify {self.probe.target}", **observed)
         return ok(f"{text}, {read_back}", **observed)
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"
 
 
 def _age(event: dict[str, Any], now: datetime) -> float:
