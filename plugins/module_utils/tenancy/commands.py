@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +50,12 @@ def table(tenants: list[dict[str, Any]]) -> list[str]:
 def _list(args: argparse.Namespace) -> int:
     found = {stack: info.gather(connection) for stack, connection in stacks(args.stack).items()}
     if args.json:
-        print(json.dumps(found, indent=2, sort_keys=True))
+        sys.stdout.write(json.dumps(found, indent=2, sort_keys=True) + "\n")
         return 0
-    if not found:
-        print("No stack of this host has tenants.")
+    lines = [] if found else ["No stack of this host has tenants."]
     for stack, tenants in found.items():
-        print(f"{stack}: {len(tenants)} tenants")
-        for line in table(tenants):
-            print(f"  {line}")
+        lines += [f"{stack}: {len(tenants)} tenants", *(f"  {line}" for line in table(tenants))]
+    sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
 

@@ -4,4 +4,6 @@
 
 from __future__ import annotations
 
-from ansible_collections.slipway.vps.tests.unit.postgres_server import database, postgres  # noqa: F401 - fixtures
+from ansible_collections.slipway.vps.tests.unit.postgres_server import database, postgres
+
+__all__ = ["database", "postgres"]

@@ -10,7 +10,9 @@ import pytest
 
 from ansible_collections.slipway.vps.plugins.module_utils.common.events import Emitter
 from ansible_collections.slipway.vps.plugins.module_utils.tenancy import engine
-from ansible_collections.slipway.vps.tests.unit.postgres_server import database, postgres  # noqa: F401 - fixtures
+from ansible_collections.slipway.vps.tests.unit.postgres_server import database, postgres
+
+__all__ = ["Shop", "bare_shop", "database", "postgres", "shop"]
 
 APPLICATION_PASSWORD = "application-secret"
 PRODUCTS = {"name": "0001_init.sql", "sql": "CREATE TABLE products (id serial PRIMARY KEY, name text NOT NULL);"}
@@ -58,11 +60,11 @@ class Shop:
 
 
 @pytest.fixture
-def shop(postgres, database):  # noqa: F811 - a fixture that uses fixtures
+def shop(postgres, database):
     return Shop(postgres, database)
 
 
 @pytest.fixture
-def bare_shop(postgres, database):  # noqa: F811 - a fixture that uses fixtures
+def bare_shop(postgres, database):
     """A database without the registry."""
     return Shop(postgres, database, registry="")
