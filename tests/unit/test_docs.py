@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import itertools
 import re
@@ -27,6 +28,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)#\s]+)")
 VARIABLE = re.compile(rf"(?:{'|'.join(PREFIXES)})_[a-z0-9_]+")
+TYPED = ("ansible-playbook ", "make ", "slipway ")
 PROMPTS = ("$ ", "# ")
 
 
@@ -44,6 +46,13 @@ def commands(page: Path) -> Iterator[list[str]]:
         for line in block.replace("\\\n", " ").splitlines():
             if line.startswith(PROMPTS):
                 yield shlex.split(line[2:], comments=True)
+
+
+def mentions(page: Path) -> Iterator[list[str]]:
+    """Commands in running text, which may leave arguments out."""
+    for code in CODE.findall(FENCE.sub("", read(page))):
+        if code.startswith(TYPED):
+            yield shlex.split(code)
 
 
 @functools.cache
@@ -83,7 +92,7 @@ def test_there_is_something_to_check():
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_make_targets_exist(page):
-    for words in commands(page):
+    for words in [*commands(page), *mentions(page)]:
         if words and words[0] == "make":
             wanted = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
             assert set(wanted) <= TARGETS, " ".join(words)
@@ -91,15 +100,17 @@ def test_make_targets_exist(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_playbooks_and_inventories_exist(page):
-    for words in commands(page):
+    for words in [*commands(page), *mentions(page)]:
         if not words or words[0] != "ansible-playbook":
             continue
-        for name in playbook_names(words):
-            assert (ROOT / "playbooks" / f"{name}.yml").is_file(), " ".join(words)
+        playbooks = [ROOT / "playbooks" / f"{name}.yml" for name in playbook_names(words)]
+        assert all(path.is_file() for path in playbooks), " ".join(words)
         for word in words:
             if word.startswith("inventories/") and "production" not in word:
                 assert (ROOT / word).exists(), " ".join(words)
-        assert set(extra_variables(words)) <= known_variables(), " ".join(words)
+        for variable in extra_variables(words):
+            own = any(re.search(rf"\b{variable}\b", read(path)) for path in playbooks)
+            assert own or variable in known_variables(), " ".join(words)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
@@ -114,6 +125,20 @@ def test_the_command_on_the_host_knows_what_is_typed(page):
                 parser.parse_args(shown)
             except SystemExit as error:
                 assert error.code == 0, f"slipway does not understand: {shlex.join(words)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_the_command_on_the_host_has_what_is_mentioned(page):
+    from ansible_collections.slipway.vps.plugins.module_utils.agent import cli
+
+    for words in mentions(page):
+        parser = cli.parser()
+        for word in words[1:] if words[0] == "slipway" else []:
+            choices = next((action.choices for action in parser._actions if action.nargs == argparse.PARSER), None)
+            if choices is None:
+                break
+            assert set(word.split("|")) <= set(choices), " ".join(words)
+            parser = choices[word.split("|")[0]]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
