@@ -132,6 +132,8 @@ class Wanted:
     application_roles: Sequence[str] = ()
 
 
+REGISTRY_COLUMNS = {"id", "subdomain", "custom_domain", "plan_id"}
+
 SERVER = """
 SELECT current_setting('server_version_num')::int, current_user::text,
        (SELECT rolsuper FROM pg_roles WHERE rolname = current_user), current_database()::text,
@@ -262,6 +264,8 @@ def _read_store(session: Session, wanted: Wanted, found: Catalog) -> None:
 
 def _read_registry(session: Session, wanted: Wanted, found: Catalog) -> None:
     found.columns = {row[0]: Column(*row) for row in session.rows(COLUMNS)}
+    if not REGISTRY_COLUMNS <= set(found.columns):
+        return  # it cannot be used; whoever called says so
     ids = [record.registry_id for record in found.records.values() if record.registry_id]
     names = (list(wanted.subdomains), list(wanted.custom_domains), ids)
     found.rows = [row[0] for row in session.rows(ROWS, names)]

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-from .session import Session
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from psycopg2.sql import Composable
@@ -23,13 +21,3 @@ def statement(slug: str, actions: Sequence[str]) -> Composable:
     return sql.SQL("INSERT INTO slipway.tenant_events (slug, actions) VALUES ({slug}, {actions}::jsonb)").format(
         slug=sql.Literal(slug), actions=sql.Literal(json.dumps(list(actions)))
     )
-
-
-def latest(session: Session, slugs: Sequence[str], limit: int) -> list[dict[str, Any]]:
-    """The newest events of these tenants, newest first."""
-    rows = session.rows(
-        "SELECT at, slug, actor, actions FROM slipway.tenant_events WHERE slug = ANY(%s) ORDER BY id DESC LIMIT %s",
-        (list(slugs), limit),
-    )
-    keys = ("at", "slug", "actor", "actions")
-    return [dict(zip(keys, (row[0].isoformat(), *row[1:]), strict=True)) for row in rows]

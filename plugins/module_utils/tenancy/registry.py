@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..common.errors import SlipwayError
-from .catalog import Catalog, Column
+from .catalog import REGISTRY_COLUMNS, Catalog, Column
 from .session import Session
 from .spec import Request, Tenant
 from .spec import tenant as checked
@@ -53,7 +53,7 @@ class SignUp:
 def require_table(found: Catalog, request: Request) -> None:
     """Without the registry there is nothing to write the tenants into."""
     if found.server.registry:
-        missing = sorted({"id", "subdomain", "custom_domain", "plan_id"} - set(found.columns))
+        missing = sorted(REGISTRY_COLUMNS - set(found.columns))
         if missing:
             raise SlipwayError(
                 f"The table public.tenants has no column {', '.join(missing)}.",

@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
-from ansible_collections.slipway.vps.plugins.module_utils.tenancy import commands, info
+from ansible_collections.slipway.vps.plugins.module_utils.tenancy import commands, engine, info
 
 from .conftest import Shop
 
@@ -373,3 +373,66 @@ def test_the_command_lists_them(shop, tmp_path, monkeypatch, capsys):
     assert [tenant["slug"] for tenant in json.loads(capsys.readouterr().out)["shop"]] == ["alpha", "bravo"]
     with pytest.raises(SlipwayError, match="No tenants of a stack none"):
         commands.stacks("none")
+
+
+def test_nobody_may_create_in_schema_public(shop):
+    shop.query("GRANT CREATE ON SCHEMA public TO PUBLIC")  # as it was before PostgreSQL 15
+    result = shop.converge("alpha")
+    assert "revoke CREATE on schema public from PUBLIC" in result["database"]
+    assert shop.converge("alpha")["changed"] is False
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        shop.query("CREATE TABLE public.mine ()", user=shop.application)
+
+
+def test_exclusive_takes_memberships_and_future_rights_away(shop):
+    shop.converge("alpha")
+    report, role = f"{shop.prefix}report", f"{shop.prefix}alpha"
+    shop.query(
+        f"CREATE ROLE {report}; GRANT {role} TO {report};"
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE {role} IN SCHEMA tenant_alpha GRANT SELECT ON TABLES TO {report}"
+    )
+    assert shop.converge("alpha")["changed"] is False
+    assert sorted(only(shop.converge("alpha", exclusive=True))["actions"]) == [
+        f"revoke all on future tables in tenant_alpha from {report}",
+        f"revoke role {role} from {report}",
+    ]
+    assert shop.converge("alpha", exclusive=True)["changed"] is False
+
+
+def test_a_suspended_tenant_leaves_the_membership_too(shop):
+    shop.converge("alpha", application_grant="membership")
+    suspended = {"slug": "alpha", "state": "suspended"}
+    shop.converge(suspended, application_grant="membership")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        shop.query(f"SET ROLE {shop.prefix}alpha", user=shop.application)
+    assert shop.converge(suspended, application_grant="membership")["changed"] is False
+
+
+def test_a_tenant_that_fails_is_a_sentence_for_a_release(shop):
+    good = shop.converge("alpha")
+    assert engine.verdict(good) == ""
+    engine.raise_on_failure(good)
+    bad = shop.converge({"slug": "bravo", "plan": "gold"}, {"slug": "charlie", "plan": "gold"})
+    with pytest.raises(SlipwayError, match=r"Tenants: bravo: The plan 'gold' .* \(1 more failed\)"):
+        engine.raise_on_failure(bad)
+
+
+def test_a_role_that_is_not_a_tenants_is_never_taken_over(shop):
+    shop.server.query(f"CREATE ROLE {shop.prefix}root SUPERUSER")
+    for state in ("present", "absent"):
+        tenant = {"slug": "root", "state": state, "force": True, "export": False}
+        assert "is not a tenant's" in only(shop.converge(tenant))["error"]
+    assert "is not a tenant's" in only(shop.converge("app"))["error"]
+
+
+def test_a_registry_that_lacks_a_column_is_named(bare_shop):
+    bare_shop.query("CREATE TABLE public.tenants (id uuid PRIMARY KEY, subdomain text)")
+    with pytest.raises(SlipwayError, match="no column custom_domain, plan_id"):
+        bare_shop.converge("alpha")
+
+
+def test_a_custom_domain_is_cleared_by_an_empty_text_only(shop):
+    shop.converge(ALPHA)
+    assert shop.converge("alpha")["changed"] is False
+    shop.converge({"slug": "alpha", "custom_domain": ""})
+    assert shop.query("SELECT custom_domain FROM public.tenants") == [(None,)]
