@@ -30,6 +30,7 @@ CHUNK = 1024 * 1024
 PIPE_BYTES = 1024 * 1024
 KILL_AFTER_SECONDS = 5.0
 SIGPIPE = 13
+CAUSE_LINES = 3
 CONTAINER_SIGNAL = 128
 
 # What a program's last words mean for the next step.
@@ -93,9 +94,9 @@ class Child:
         if status == 0:
             return None
         self._stderr.seek(0)
-        said = tail(self._stderr.read().decode(errors="replace"), 3)
+        said = tail(self._stderr.read().decode(errors="replace"))
         hint = next((text for mark, text in HINTS if mark in said), "")
-        reason = f": {' '.join(said.split())}" if said else "."
+        reason = f": {_cause(said)}" if said else "."
         return SlipwayError(
             f"{self.command.program} {_ending(status)}{reason}",
             hint=hint or "Nothing was kept. Look at `journalctl -k -n 50` and `docker ps`, then run it again.",
@@ -105,6 +106,15 @@ class Child:
     @property
     def died_of_reader(self) -> bool:
         return self.induced or self.process.returncode in (-SIGPIPE, CONTAINER_SIGNAL + SIGPIPE)
+
+
+def _cause(said: str) -> str:
+    """The lines from the first that speaks of an error on; what follows them is often only the statement."""
+    lines = said.splitlines()
+    first = next(
+        (index for index, line in enumerate(lines) if "error" in line.lower()), max(0, len(lines) - CAUSE_LINES)
+    )
+    return " ".join(" ".join(lines[first : first + CAUSE_LINES]).split())
 
 
 def _ending(status: int) -> str:

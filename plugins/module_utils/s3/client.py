@@ -21,6 +21,12 @@ MAX_SKEW_SECONDS = 300.0
 
 def client(options: S3Options) -> Any:
     """A boto3 client; the credentials are in its memory only."""
+    if options.ca_file and not Path(options.ca_file).is_file():
+        raise S3Error(
+            f"The CA file {options.ca_file} does not exist on this host.",
+            kind="tls",
+            hint="Correct backup_s3_ca_file; role slipway.vps.backup copies it.",
+        )
     boto3 = load("boto3", "python3-boto3")
     with explained(options, "preparing the connection"):
         return boto3.session.Session().client(

@@ -71,11 +71,7 @@ def explained(options: S3Options, doing: str) -> Iterator[None]:
 
 def _is_from_library(error: Exception) -> bool:
     modules = {kind.__module__.split(".")[0] for kind in type(error).__mro__}
-    return bool(modules & {"botocore", "boto3", "urllib3", "s3transfer"}) or _is_ca_problem(error)
-
-
-def _is_ca_problem(error: Exception) -> bool:
-    return isinstance(error, OSError) and "TLS CA certificate bundle" in str(error)
+    return bool(modules & {"botocore", "boto3", "urllib3", "s3transfer"})
 
 
 def explain(error: Exception, options: S3Options, doing: str) -> S3Error:
@@ -164,12 +160,6 @@ def _unanswered(error: Exception, options: S3Options, doing: str) -> S3Error:
             f"The TLS certificate of the S3 server {where} is not trusted: {_short(error)}.",
             kind="tls",
             hint="Name the authority that signed it with backup_s3_ca_file, or correct backup_s3_endpoint.",
-        )
-    if _is_ca_problem(error):
-        return S3Error(
-            f"The CA file {options.ca_file} does not exist on this host.",
-            kind="tls",
-            hint="Correct backup_s3_ca_file; role slipway.vps.backup copies it.",
         )
     if names & NO_CREDENTIALS:
         return S3Error(
