@@ -59,9 +59,15 @@ def test_unknown_host_gets_nothing(web: Any) -> None:
 
 def test_the_release_is_told_to_the_host_only(web: Any, vps: Any) -> None:
     assert web.ask("shop.test", "/.well-known/slipway/release").status in (403, 404)
-    told = vps.check_output(
-        "curl --silent --insecure --resolve shop.test:443:127.0.0.1 https://shop.test/.well-known/slipway/release"
+    # From the host itself, where curl need not be installed.
+    program = (
+        "import socket, ssl; context = ssl._create_unverified_context();"
+        " plain = socket.create_connection(('127.0.0.1', 443), 5);"
+        " secure = context.wrap_socket(plain, server_hostname='shop.test');"
+        " secure.sendall(b'GET /.well-known/slipway/release HTTP/1.0\\r\\nHost: shop.test\\r\\n\\r\\n');"
+        " print(secure.makefile('rb').read().decode())"
     )
+    told = vps.check_output("python3 -c %s", program)
     assert '"slot"' in told
 
 

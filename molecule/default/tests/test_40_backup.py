@@ -31,5 +31,5 @@ def test_a_dropped_table_comes_back(vps: Any, web: Any, playbook: Any, objects: 
     assert set(objects()) - before
     vps.check_output(f'{PSQL} "DROP TABLE tenant_alpha.orders, tenant_alpha.products"')
     assert web.ask("alpha.shop.test", "/products").status == 503
-    playbook("restore", "--extra-vars", "restore_confirm=shop")
+    playbook("restore", "--extra-vars", "restore_target=in_place restore_confirm=shop")
     assert web.products("alpha.shop.test") == wanted
