@@ -40,6 +40,8 @@ COMMANDS = {
     "debootstrap": ["debootstrap"],
     "zstd": ["zstd"],
     "shellcheck": ["shellcheck"],
+    # tests start servers of their own from its programs
+    "pg_lsclusters": ["postgresql"],
     "dockerd": ["docker.io"],
     "docker": ["docker-cli", "docker.io"],
 }
