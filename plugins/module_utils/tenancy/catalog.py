@@ -264,7 +264,7 @@ def _read_store(session: Session, wanted: Wanted, found: Catalog) -> None:
 
 def _read_registry(session: Session, wanted: Wanted, found: Catalog) -> None:
     found.columns = {row[0]: Column(*row) for row in session.rows(COLUMNS)}
-    if not REGISTRY_COLUMNS <= set(found.columns):
+    if REGISTRY_COLUMNS - set(found.columns):
         return  # it cannot be used; whoever called says so
     ids = [record.registry_id for record in found.records.values() if record.registry_id]
     names = (list(wanted.subdomains), list(wanted.custom_domains), ids)
