@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from ..backup import commands as backup
 from ..common.errors import SlipwayError
 from ..common.events import sentence
+from ..common.terminal import complain, say
 from ..common.version import __version__
 from ..probe import commands as probe
 from ..release import commands as release
@@ -53,7 +53,7 @@ def _register_jobs(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 def _jobs(args: argparse.Namespace) -> int:
     for name in jobs.listing():
-        print(f"{name}  {jobs.view(name).state}")
+        say(f"{name}  {jobs.view(name).state}")
     return 0
 
 
@@ -67,7 +67,7 @@ def _follow(args: argparse.Namespace) -> int:
         current = jobs.view(name, offset, wait_seconds=5.0)
         offset = current.offset
         for event in current.events:
-            print(sentence(event), flush=True)
+            say(sentence(event))
         if current.finished:
             break
     if current.error:
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(args.func(args))
     except SlipwayError as error:
-        print(f"slipway: {error}", file=sys.stderr)
+        complain(error)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -27,6 +27,7 @@ from ..common.errors import SlipwayError
 from ..common.events import Emitter, line, sentence
 from ..common.files import read_json, write_json
 from ..common.process import run
+from ..common.terminal import say
 from ..common.version import __version__
 
 JOBS_DIRECTORY = Path("/var/lib/slipway/jobs")
@@ -220,7 +221,7 @@ def execute(job: str, handlers: dict[str, Handler]) -> int:
             log.write(line(event) + "\n")
             log.flush()
 
-        emitter = Emitter(to_file, lambda event: print(sentence(event), flush=True))
+        emitter = Emitter(to_file, lambda event: say(sentence(event)))
         signal.signal(signal.SIGTERM, _stop)
         try:
             if handler is None:
@@ -240,7 +241,7 @@ def _record(place: Path, outcome: dict[str, Any], emitter: Emitter) -> None:
     outcome["phases"] = emitter.phases
     write_json(place / "result.json", outcome)
     if not outcome["ok"]:
-        print(SlipwayError.from_dict(outcome["error"]), flush=True)
+        say(SlipwayError.from_dict(outcome["error"]))
 
 
 def _unexpected(job: str, error: Exception) -> SlipwayError:

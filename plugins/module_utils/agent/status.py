@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..common.files import read_json
+from ..common.terminal import say
 
 STACKS_DIRECTORY = Path("/srv")
 
@@ -42,7 +43,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _status(args: argparse.Namespace) -> int:
     found = stacks()
     if args.json:
-        print(json.dumps(found, indent=2, sort_keys=True))
+        say(json.dumps(found, indent=2, sort_keys=True))
         return 0
-    print("\n".join(describe(state) for state in found) or "No stack on this host.")
+    say("\n".join(describe(state) for state in found) or "No stack on this host.")
     return 0

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-import sys
 from collections.abc import Callable
 from datetime import datetime, timezone
 from types import FrameType
@@ -17,6 +16,7 @@ from typing import Any
 
 from ..common.errors import SlipwayError
 from ..common.events import Emitter, sentence
+from ..common.terminal import complain, say
 from . import catalog, engine, record, restore, spec, verify
 from .parameters import specification
 from .spec import Spec
@@ -83,7 +83,7 @@ def _verb(
 def _emitter() -> Emitter:
     # SIGTERM (systemctl stop, shutdown) becomes an exception, so that the upload is aborted on the way out.
     signal.signal(signal.SIGTERM, _stop)
-    return Emitter(lambda event: print(sentence(event), flush=True))
+    return Emitter(lambda event: say(sentence(event)))
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -92,7 +92,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def _on_run(args: argparse.Namespace) -> int:
     for warning in engine.run(spec.load(args.stack), _emitter())["warnings"]:
-        print(f"slipway: {warning}", file=sys.stderr)
+        complain(warning)
     return 0
 
 
@@ -105,9 +105,9 @@ def _on_list(args: argparse.Namespace) -> int:
     now = datetime.now(timezone.utc)
     backups = [one.as_dict(now) for one in catalog.entries(stores(spec.load(args.stack)))]
     if args.json:
-        print(json.dumps(backups, indent=2, sort_keys=True))
+        say(json.dumps(backups, indent=2, sort_keys=True))
         return 0
-    print("\n".join(_row(one) for one in backups) or f"The stack {args.stack} has no backup.")
+    say("\n".join(_row(one) for one in backups) or f"The stack {args.stack} has no backup.")
     return 0
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ from ..common.errors import SlipwayError
 from ..common.events import Emitter, sentence
 from ..common.files import remove
 from ..common.process import run
+from ..common.terminal import complain, say
 from . import engine, history, recovery
 from .host import Host
 from .paths import StackPaths
@@ -63,12 +63,12 @@ def _paths(args: argparse.Namespace) -> StackPaths:
 
 
 def _tell() -> Emitter:
-    return Emitter(lambda event: print(sentence(event), flush=True))
+    return Emitter(lambda event: say(sentence(event)))
 
 
 def _list(args: argparse.Namespace) -> int:
     found = history.overview(args.stack, _paths(args))["releases"]
-    print(json.dumps(found, indent=2, sort_keys=True) if args.json else history.table(found))
+    say(json.dumps(found, indent=2, sort_keys=True) if args.json else history.table(found))
     return 0
 
 
@@ -77,7 +77,7 @@ def _boot(args: argparse.Namespace) -> int:
     with host.lock(f"boot of {args.stack}", BOOT_LOCK_SECONDS, "boot"):
         recovery.recover(host)
         if not recovery.reconcile(host):
-            print(f"No release of {args.stack} serves yet.")
+            say(f"No release of {args.stack} serves yet.")
     return 0
 
 
@@ -91,7 +91,7 @@ def _rollback(args: argparse.Namespace) -> int:
         "requested_by": "slipway release rollback",
     }
     done = engine.release(request, _tell())
-    print(f"Release {done['release_name']} (number {done['release']}) serves from slot {done['slot']}.")
+    say(f"Release {done['release_name']} (number {done['release']}) serves from slot {done['slot']}.")
     return 0
 
 
@@ -101,13 +101,13 @@ def _unlock(args: argparse.Namespace) -> int:
     note = lock.holder()
     try:
         with lock:
-            print(f"Nobody holds the lock of {args.stack}; the kernel frees it when its holder ends.")
+            say(f"Nobody holds the lock of {args.stack}; the kernel frees it when its holder ends.")
         return 0
     except SlipwayError as refusal:
         if not args.force or not note:
-            print(refusal, file=sys.stderr)
+            complain(refusal)
             return 1
     run(["kill", "-TERM", str(int(note["pid"]))], timeout=10)
     remove(lock.holder_path)
-    print(f"Process {note['pid']} ({note.get('what')}) was told to end; it puts back what it had begun.")
+    say(f"Process {note['pid']} ({note.get('what')}) was told to end; it puts back what it had begun.")
     return 0

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from ..common.errors import SlipwayError
 from ..common.files import read_json
+from ..common.terminal import say
 from . import info
 
 DIRECTORY = Path("/etc/slipway/tenants")
@@ -50,12 +50,12 @@ def table(tenants: list[dict[str, Any]]) -> list[str]:
 def _list(args: argparse.Namespace) -> int:
     found = {stack: info.gather(connection) for stack, connection in stacks(args.stack).items()}
     if args.json:
-        sys.stdout.write(json.dumps(found, indent=2, sort_keys=True) + "\n")
+        say(json.dumps(found, indent=2, sort_keys=True))
         return 0
     lines = [] if found else ["No stack of this host has tenants."]
     for stack, tenants in found.items():
         lines += [f"{stack}: {len(tenants)} tenants", *(f"  {line}" for line in table(tenants))]
-    sys.stdout.write("\n".join(lines) + "\n")
+    say("\n".join(lines))
     return 0
 
 
