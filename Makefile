@@ -5,6 +5,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 READY := tools/setup.sh && . .cache/env
+READY_FOR_TESTS := tools/setup.sh --for-tests && . .cache/env
 LAB := molecule/lab/lab.py
 
 .PHONY: help
@@ -28,16 +29,16 @@ demo: ## a bare server becomes an HTTPS service, on this machine, and stays up
 
 .PHONY: test
 test: ## everything: lint, sanity, unit tests, documentation, artifact, scenarios on real servers
-	@$(READY) && python tools/test.py $(if $(FAIL_FAST),--fail-fast)
+	@$(READY_FOR_TESTS) && python tools/test.py $(if $(FAIL_FAST),--fail-fast)
 
 .PHONY: test-unit
 test-unit: ## unit tests with coverage
-	@$(READY) && python tools/test.py --exact "unit tests"
+	@$(READY_FOR_TESTS) && python tools/test.py --exact "unit tests"
 
 .PHONY: test-molecule
 test-molecule: ## one scenario: make test-molecule SCENARIO=default
 	@$(if $(SCENARIO),,echo "Which one? make test-molecule SCENARIO=x, where x is one of:" $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)); exit 2)
-	@$(READY) && python tools/test.py --exact "molecule $(SCENARIO)"
+	@$(READY_FOR_TESTS) && python tools/test.py --exact "molecule $(SCENARIO)"
 
 .PHONY: readmes
 readmes: ## write the README of each role from its argument_specs

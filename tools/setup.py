@@ -46,6 +46,16 @@ COMMANDS = {
     "docker": ["docker-cli", "docker.io"],
 }
 
+# What the tests run for real beside the engine, on top of that.
+TEST_COMMANDS = {
+    "age": ["age"],
+    "age-keygen": ["age"],
+    "openssl": ["openssl"],
+    "redis-check-rdb": ["redis-tools"],
+}
+# docker-cli is part of docker.io on Debian 12 and a package of its own on Debian 13.
+OPTIONAL = {"docker-cli"}
+
 PYTHON_PINS = ("requirements.txt", "tools/requirements/lock.txt")
 COLLECTION_PINS = ("requirements.yml", "tools/requirements/collections.txt")
 
@@ -108,9 +118,9 @@ def find_command(name: str) -> str | None:
     return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 
 
-def missing_packages() -> list[str]:
+def missing_packages(commands: dict[str, list[str]]) -> list[str]:
     wanted: list[str] = []
-    for command, packages in COMMANDS.items():
+    for command, packages in commands.items():
         if not find_command(command):
             wanted += packages
     if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
@@ -123,45 +133,73 @@ def known(package: str) -> bool:
     return answer.returncode == 0 and bool(answer.stdout)
 
 
-def install_packages() -> None:
-    wanted = missing_packages()
-    if not wanted:
-        return
+def apt_get(*words: str) -> None:
+    run(["apt-get", "-q", *words], "apt", env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+
+
+def refresh_lists() -> None:
+    say("refreshing the package lists (apt-get update) ...")
+    apt_get("update")
+
+
+def install(wanted: list[str]) -> None:
     if not shutil.which("apt-get"):
-        raise SetupError(
-            f"these are missing and this is not a Debian system: {' '.join(wanted)}. Install them and run it again."
-        )
+        raise SetupError(f"this is no Debian system and these are missing: {' '.join(wanted)}. Install them first.")
     if os.geteuid() != 0:
         raise SetupError(
             f"these packages are missing: run `sudo apt-get install {' '.join(wanted)}`, then run it again."
         )
     started = time.monotonic()
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    # docker-cli is part of docker.io on Debian 12 and a package of its own on Debian 13.
-    optional = {"docker-cli"}
-    if not all(known(package) for package in wanted if package not in optional):
-        say("refreshing the package lists (apt-get update) ...")
-        run(["apt-get", "-q", "update"], "apt", env=env)
-    wanted = [package for package in wanted if package not in optional or known(package)]
+    if not all(known(package) for package in wanted if package not in OPTIONAL):
+        refresh_lists()
+    wanted = [package for package in wanted if package not in OPTIONAL or known(package)]
     unknown = [package for package in wanted if not known(package)]
     if unknown:
         raise SetupError(
             f"apt-get knows no package {' '.join(unknown)}. Is a Debian mirror reachable? {LOGS / 'apt.log'} says more."
         )
-    install = ["apt-get", "-q", "-y", "--no-install-recommends", "install", *wanted]
     say(f"installing {' '.join(wanted)} ...")
+    words = ["-y", "--no-install-recommends", "install", *wanted]
     try:
-        run(install, "apt", env=env)
+        apt_get(*words)
     except SetupError:
         # The lists were there but older than the archive.
-        say("refreshing the package lists (apt-get update) ...")
-        run(["apt-get", "-q", "update"], "apt", env=env)
-        run(install, "apt", env=env)
-    importlib.invalidate_caches()
-    still = [command for command in COMMANDS if not find_command(command)]
-    if still:
-        raise SetupError(f"apt-get succeeded, yet these commands are still missing: {' '.join(still)}.")
+        refresh_lists()
+        apt_get(*words)
     say(f"Debian packages: done in {time.monotonic() - started:.0f} s")
+
+
+def install_packages(commands: dict[str, list[str]]) -> None:
+    wanted = missing_packages(commands)
+    if wanted:
+        install(wanted)
+        importlib.invalidate_caches()
+        still = [command for command in commands if not find_command(command)]
+        if still:
+            raise SetupError(f"apt-get succeeded, yet these commands are still missing: {' '.join(still)}.")
+
+
+def install_postgresql() -> None:
+    """The server's programs, for servers that tests start themselves; the package must not start one of its own."""
+    if any(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        return
+    install(["postgresql-common"])
+    config = Path("/etc/postgresql-common/createcluster.conf")
+    before = config.read_text()
+    config.write_text(f"{before}\ncreate_main_cluster = false\n")
+    try:
+        install(["postgresql"])
+    finally:
+        config.write_text(before)
+
+
+def link_redis() -> None:
+    """Redis is one program that acts by its name; the package with the right name would start a server as well."""
+    link = CACHE / "bin" / "redis-server"
+    program = find_command("redis-check-rdb")
+    if program and not find_command("redis-server") and not link.is_symlink():
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(program)
 
 
 # Python
@@ -306,7 +344,7 @@ SLIPWAY_ROOT='{root}'
 export SLIPWAY_ROOT
 case ":$PATH:" in
   *":$SLIPWAY_ROOT/.cache/venv/bin:"*) ;;
-  *) PATH="$SLIPWAY_ROOT/.cache/venv/bin:$PATH:/usr/sbin:/sbin"; export PATH ;;
+  *) PATH="$SLIPWAY_ROOT/.cache/venv/bin:$PATH:/usr/sbin:/sbin:$SLIPWAY_ROOT/.cache/bin"; export PATH ;;
 esac
 export VIRTUAL_ENV="$SLIPWAY_ROOT/.cache/venv"
 export ANSIBLE_CONFIG="$SLIPWAY_ROOT/ansible.cfg"
@@ -330,11 +368,17 @@ def write_env() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--without-docker", action="store_true", help="do not start Docker Engine")
+    parser.add_argument(
+        "--for-tests", action="store_true", help="also install what the tests start: PostgreSQL, Redis, age"
+    )
     options = parser.parse_args()
     started = time.monotonic()
     try:
         CACHE.mkdir(exist_ok=True)
-        install_packages()
+        install_packages(COMMANDS | TEST_COMMANDS if options.for_tests else COMMANDS)
+        if options.for_tests:
+            install_postgresql()
+            link_redis()
         version = ".".join(map(str, sys.version_info[:3]))
         step(
             VENV / "made-from",
