@@ -274,7 +274,7 @@ def up(image: str, binary: Path) -> None:
 
 def _published(name: str) -> str:
     """The image that the registry has under a name, by its configuration's digest."""
-    repository, _, tag = name.rpartition(":")
+    repository, _colon, tag = name.rpartition(":")
     accept = {"Accept": "application/vnd.docker.distribution.manifest.v2+json"}
     try:
         manifest = json.loads(get(f"https://{REGISTRY}:{REGISTRY_PORT}/v2/{repository}/manifests/{tag}", accept))

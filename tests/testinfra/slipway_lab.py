@@ -115,7 +115,7 @@ class Web:
             while stream.readline().strip():
                 pass
             secure.sendall(bytes([0x81, 0x80 | len(masked)]) + mask + masked)
-            return [json.loads(stream.read(stream.read(2)[1])) for _ in range(2)]
+            return [json.loads(stream.read(stream.read(2)[1])) for _stream in range(2)]
 
     def _tls(self, host: str) -> ssl.SSLSocket:
         plain = socket.create_connection((self.address, 443), timeout=20)
@@ -164,7 +164,7 @@ def run_playbook(name: str, *arguments: str, inventory: str = "inventories/demo"
         check=False,
     )
     output = result.stdout + result.stderr
-    return Play(result.returncode, output, {host: int(changed) for host, _ok, changed, *_ in _RECAP.findall(output)})
+    return Play(result.returncode, output, {host: int(more[1]) for host, *more in _RECAP.findall(output)})
 
 
 @pytest.fixture(scope="session")

@@ -128,7 +128,7 @@ def carry_rights(cursor: Any, source: str, target: str) -> None:
             cursor.execute(sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(sql.SQL(privilege), name, role, option))
     cursor.execute(SETTINGS, [source])
     for role, setting in cursor.fetchall():
-        variable, _, value = setting.partition("=")
+        variable, _equals, value = setting.partition("=")
         # Set here and taken over FROM CURRENT: a list such as search_path keeps its form that way.
         cursor.execute("SELECT set_config(%s, %s, false)", [variable, value])
         whom = (

@@ -132,7 +132,7 @@ class Run:
             dumped, stored, objects = self._stream(identity, "database", client.dump(facts.snapshot), facts)
         with self.emitter.phase("globals"):
             roles = client.globals(passwords=self.spec.encrypted)
-            globals_dumped, _, globals_objects = self._stream(identity, "globals", roles, facts)
+            globals_dumped, _tables, globals_objects = self._stream(identity, "globals", roles, facts)
         with self.emitter.phase("count"):
             tables = counting.result() if counting else {}
         with self.emitter.phase("store"):

@@ -31,7 +31,7 @@ class Objects:
         while view:
             if not self._open or self._open[-1][1].bytes == self._object_bytes:
                 self._next()
-            _, tally, sinks = self._open[-1]
+            _name, tally, sinks = self._open[-1]
             taken = bytes(view[: self._object_bytes - tally.bytes])
             view = view[len(taken) :]
             tally.add(taken)
@@ -48,15 +48,15 @@ class Objects:
             sinks.append(store.sink(self._identity, name))
 
     def finish(self) -> list[StoredObject]:
-        for _, _, sinks in self._open:
+        for _name, _tally, sinks in self._open:
             for sink in sinks:
                 sink.finish()
-        return [StoredObject(name, self._content, tally.bytes, tally.sha256) for name, tally, _ in self._open]
+        return [StoredObject(name, self._content, tally.bytes, tally.sha256) for name, tally, _sinks in self._open]
 
     def abort(self) -> None:
         """Remove what can be removed now. The failure that led here is the one to tell, so others are left to the
         clean-up that follows it."""
-        for _, _, sinks in self._open:
+        for _name, _tally, sinks in self._open:
             for sink in sinks:
                 try:
                     sink.abort()

@@ -30,31 +30,25 @@ class Store(Protocol):
 
     def check(self) -> None:
         """Prove that the place is usable, before any work."""
-        ...
 
     def sink(self, identity: str, name: str) -> Sink: ...
 
     def confirm(self, identity: str) -> str:
         """Ask the place what it holds and compare; says by what (checksum, size, fsync)."""
-        ...
 
     def commit(self, identity: str, manifest: bytes) -> None:
         """Write the manifest, last of all: with it the backup exists."""
-        ...
 
     def discard(self, identity: str) -> None:
         """Remove what an unfinished backup left; refuses to touch one that has a manifest."""
-        ...
 
     def listing(self) -> dict[str, dict[str, int]]:
         """For each id the names and sizes that are there, with or without a manifest."""
-        ...
 
     def read(self, identity: str, name: str, size: int) -> Iterator[bytes]: ...
 
     def get(self, identity: str, name: str) -> bytes | None:
         """A small object whole, or None when there is none."""
-        ...
 
     def put(self, identity: str, name: str, data: bytes) -> None: ...
 

@@ -77,13 +77,13 @@ class S3Store:
                     self._client.abort_multipart_upload(
                         Bucket=self.options.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
                     )
-        self._delete_keys([key for key, _ in self._keys(prefix)])
+        self._delete_keys([key for key, _size in self._keys(prefix)])
 
     def listing(self) -> dict[str, dict[str, int]]:
         prefix = self._key("", "")
         found: dict[str, dict[str, int]] = {}
         for key, size in self._keys(prefix):
-            identity, _, name = key[len(prefix) :].partition("/")
+            identity, _slash, name = key[len(prefix) :].partition("/")
             if manifest.is_id(identity) and name and "/" not in name:
                 found.setdefault(identity, {})[name] = size
         return found
@@ -143,7 +143,7 @@ class S3Store:
         prefix = self._key(identity, "")
         # Without its manifest it is no backup any more, whatever happens to the rest.
         self._delete_keys([prefix + manifest.NAME])
-        self._delete_keys([key for key, _ in self._keys(prefix)])
+        self._delete_keys([key for key, _size in self._keys(prefix)])
 
     def _key(self, identity: str, name: str) -> str:
         parts = [self.options.prefix, self.stack, identity, name] if identity else [self.options.prefix, self.stack, ""]

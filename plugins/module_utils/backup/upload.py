@@ -85,7 +85,7 @@ class MultipartSink:
                 if self._completed:
                     self._client.delete_object(**self._where)
                     return
-                for _ in range(ABORT_TRIES):
+                for _attempt in range(ABORT_TRIES):
                     self._client.abort_multipart_upload(**self._where, UploadId=self._upload_id)
                     self._client.list_parts(**self._where, UploadId=self._upload_id, MaxParts=1)
         except S3Error as error:

@@ -56,7 +56,7 @@ def read_through(spec: Spec, store: Store, known: Manifest, emitter: Emitter) ->
         reader.confirm_dump(known, pipeline)
         parser.finish()
     with reader.opened(spec, store, known, "globals") as pipeline:
-        for _ in pipeline:
+        for _chunk in pipeline:
             pass
         pipeline.finish()
         if pipeline.outgoing.sha256 != known.globals_sha256:

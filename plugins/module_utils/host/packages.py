@@ -46,7 +46,7 @@ def missing(wanted: Sequence[str]) -> list[str]:
 def not_installed(wanted: Sequence[str], listing: str) -> list[str]:
     found = set()
     for line in listing.splitlines():
-        name, _, status = line.partition(" ")
+        name, _space, status = line.partition(" ")
         if status.strip() == INSTALLED:
             found.add(name.partition(":")[0])
     return [name for name in dict.fromkeys(wanted) if name not in found]

@@ -43,7 +43,7 @@ def _disk(host: Host, settings: Settings) -> None:
 
 def available_memory_mb() -> int:
     for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        name, _, rest = line.partition(":")
+        name, _colon, rest = line.partition(":")
         if name == "MemAvailable":
             return int(rest.split()[0]) // 1024
     return 0

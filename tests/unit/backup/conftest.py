@@ -22,7 +22,9 @@ from ansible_collections.slipway.vps.plugins.module_utils.backup.retention impor
 from ansible_collections.slipway.vps.plugins.module_utils.postgres.options import PostgresOptions
 from ansible_collections.slipway.vps.plugins.module_utils.s3 import client as s3_client
 from ansible_collections.slipway.vps.plugins.module_utils.s3.options import S3Options
-from ansible_collections.slipway.vps.tests.unit.postgres_server import database, postgres  # noqa: F401 - fixtures
+from ansible_collections.slipway.vps.tests.unit.postgres_server import database, postgres
+
+__all__ = ["big_shop", "database", "postgres", "s3", "shop"]
 
 BUCKET = "backups"
 KEY = "backupkey"

@@ -37,12 +37,12 @@ def test_there_and_back_again_with_sums_of_both_sides():
     packed, forth = read(Command(("sh", "-c", "yes 'slipway ' | tr -d '\\n' | head -c 4000000")), [FORTH])
     assert (forth.incoming.bytes, forth.incoming.sha256) == (len(plain), hashlib.sha256(plain).hexdigest())
     assert (forth.outgoing.bytes, forth.outgoing.sha256) == (len(packed), hashlib.sha256(packed).hexdigest())
-    unpacked, _ = read([packed[:1000], packed[1000:]], [BACK])
+    unpacked, _codes = read([packed[:1000], packed[1000:]], [BACK])
     assert unpacked == plain
 
 
 def test_what_zstd_makes_public_tools_read():
-    packed, _ = read(shell("echo hello"), [FORTH])
+    packed, _codes = read(shell("echo hello"), [FORTH])
     assert subprocess.run(["zstd", "-dc"], input=packed, stdout=subprocess.PIPE, check=True).stdout == b"hello\n"
 
 
@@ -81,7 +81,7 @@ def test_an_error_in_the_stream_comes_out_as_it_is():
 
 @pytest.mark.parametrize("cut", [10, 5_000, -20])
 def test_a_short_stream_is_a_failure(cut):
-    packed, _ = read(shell("head -c 100000 /dev/urandom"), [FORTH])
+    packed, _codes = read(shell("head -c 100000 /dev/urandom"), [FORTH])
     with pytest.raises(SlipwayError, match="zstd ended with status 1"):
         read([packed[:cut]], [BACK])
 
@@ -111,7 +111,7 @@ def test_a_consumer_that_stops_says_why():
         pytest.raises(SlipwayError, match="no more"),
         Consumer(shell("head -c 10; echo 'no more' >&2; exit 4")) as sink,
     ):
-        for _ in range(100):
+        for _attempt in range(100):
             sink.write(b"x" * 1_000_000)
 
 
