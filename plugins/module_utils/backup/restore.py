@@ -241,13 +241,14 @@ class Restore:
         with database.session(self.spec.postgres, live) as cursor:
             database.refuse_dependents(cursor, self.request.selection.tables)
             prelude, kept = database.set_aside(cursor, self.request.selection, self.known.id)
-        source = self.client.copy(self.todo.fresh, self.request.selection)
-        with Pipeline(source, []) as pipeline, Consumer(self.client.sql(live)) as psql:
+        with Consumer(self.client.sql(live)) as psql:
             psql.write(f"BEGIN;\n{prelude}\n".encode())
-            for chunk in pipeline:
-                psql.write(chunk)
-            # The status of pg_dump is known before COMMIT is written: without that word nothing is changed.
-            pipeline.finish()
+            for source in self.client.copies(self.todo.fresh, self.request.selection):
+                with Pipeline(source, []) as pipeline:
+                    for chunk in pipeline:
+                        psql.write(chunk)
+                    # The status of pg_dump is known before COMMIT is written: without that word nothing is changed.
+                    pipeline.finish()
             psql.write(b"\nCOMMIT;\n")
             psql.finish()
         self._drop_fresh()

@@ -103,9 +103,12 @@ class Client:
             "pg_restore", "--exit-on-error", "--no-password", f"--dbname={database}", pgoptions="-c statement_timeout=0"
         )
 
-    def copy(self, database: str, selection: Selection) -> Command:
+    def copies(self, database: str, selection: Selection) -> list[Command]:
         """The chosen schemas and tables of a database as SQL, with their indexes, constraints, triggers and grants."""
-        return self.command("pg_dump", "--format=plain", "--no-password", *selection.arguments(), database=database)
+        return [
+            self.command("pg_dump", "--format=plain", "--no-password", *arguments, database=database)
+            for arguments in selection.arguments()
+        ]
 
     def sql(self, database: str) -> Command:
         return self.command(
@@ -136,9 +139,11 @@ class Selection:
     def __bool__(self) -> bool:
         return bool(self.schemas or self.tables)
 
-    def arguments(self) -> list[str]:
+    def arguments(self) -> list[list[str]]:
+        """For one pg_dump each: beside a --table it ignores every --schema."""
         schemas = [f"--schema={pattern(name)}" for name in self.schemas]
-        return schemas + [f"--table={'.'.join(pattern(part) for part in split(name))}" for name in self.tables]
+        tables = [f"--table={'.'.join(pattern(part) for part in split(name))}" for name in self.tables]
+        return [chosen for chosen in (schemas, tables) if chosen]
 
     def describe(self) -> str:
         parts = [f"schema {name}" for name in self.schemas] + [f"table {name}" for name in self.tables]

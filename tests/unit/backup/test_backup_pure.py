@@ -70,7 +70,7 @@ def test_password_hashes_are_dumped_only_into_an_encrypted_backup():
 
 def test_chosen_names_are_taken_literally():
     chosen = Selection(schemas=("tenant_*",), tables=('public.Odd"Name',))
-    assert chosen.arguments() == ['--schema="tenant_*"', '--table="public"."Odd""Name"']
+    assert chosen.arguments() == [['--schema="tenant_*"'], ['--table="public"."Odd""Name"']]
     assert chosen.describe() == 'schema tenant_*, table public.Odd"Name'
 
 

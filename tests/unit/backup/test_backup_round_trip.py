@@ -155,6 +155,14 @@ def test_restoring_one_schema_in_place_leaves_the_others_as_they_are(shop):
     assert shop.query(left) == [(0,)]
 
 
+def test_schemas_and_tables_come_back_together(shop):
+    back_up(shop.spec)
+    shop.query("DROP TABLE orders")
+    shop.query("DROP SCHEMA tenant_alpha CASCADE")
+    restored(shop.spec, target="in_place", schemas=["tenant_alpha"], tables=["public.orders"])
+    assert shop.query('SELECT (SELECT count(*) FROM tenant_alpha."Odd Name"), count(*) FROM orders') == [(10, ROWS)]
+
+
 def test_restoring_one_table_in_place_brings_its_index_and_sequence(shop):
     shop.query("CREATE INDEX orders_note ON orders (note)")
     back_up(shop.spec)
