@@ -14,6 +14,8 @@ description:
     transient systemd unit, so that the work survives a lost connection. This module reads what such a job has told.
   - The action plugins of those modules call it for you. Use it to pick up a job that was started without waiting.
 author: Slipway contributors (!UNKNOWN)
+extends_documentation_fragment:
+  - slipway.vps.attributes.read_only
 options:
   job:
     description: Id of the job, as returned by the module that started it.
@@ -27,16 +29,6 @@ options:
     description: Seconds to wait for a new event before an empty answer is given.
     type: float
     default: 0
-attributes:
-  check_mode:
-    description: Can run in check mode; it only reads.
-    support: full
-  diff_mode:
-    description: There is nothing to compare.
-    support: none
-  idempotent:
-    description: Never reports a change.
-    support: full
 """
 
 EXAMPLES = r"""

@@ -12,21 +12,13 @@ version_added: 0.1.0
 description:
   - Lists every release on record, newest first, the failed ones too, from the append-only log of the stack.
 author: Slipway contributors (!UNKNOWN)
+extends_documentation_fragment:
+  - slipway.vps.attributes.read_only
 options:
   name:
     description: Name of the stack.
     type: str
     required: true
-attributes:
-  check_mode:
-    description: It only reads.
-    support: full
-  diff_mode:
-    description: There is nothing to compare.
-    support: none
-  idempotent:
-    description: Never reports a change.
-    support: full
 seealso:
   - module: slipway.vps.compose_release
 """

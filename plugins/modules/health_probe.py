@@ -16,6 +16,7 @@ description:
   - Values of secret options, and the values in a URL's query, never appear in results, logs and report files.
 author: Slipway contributors (!UNKNOWN)
 extends_documentation_fragment:
+  - slipway.vps.attributes.read_only
   - slipway.vps.health_probe
 options:
   concurrency:
@@ -61,16 +62,6 @@ options:
       junit:
         description: Path of a JUnit XML report.
         type: path
-attributes:
-  check_mode:
-    description: Probes run in check mode too, because they only read.
-    support: full
-  diff_mode:
-    description: There is nothing to compare.
-    support: none
-  idempotent:
-    description: Never reports a change.
-    support: full
 requirements:
   - python3-psycopg2 for type V(postgres)
   - python3-redis for type V(redis)

@@ -13,21 +13,13 @@ description:
   - Records a name and the time on the controller, for the table of phases that M(slipway.vps.summary) prints.
   - This is an action plugin. It opens no connection and changes nothing.
 author: Slipway contributors (!UNKNOWN)
+extends_documentation_fragment:
+  - slipway.vps.attributes.read_only
 options:
   name:
     description: Name of the phase that begins.
     type: str
     required: true
-attributes:
-  check_mode:
-    description: Can run in check mode; it changes nothing anyway.
-    support: full
-  diff_mode:
-    description: There is nothing to compare.
-    support: none
-  idempotent:
-    description: Never reports a change.
-    support: full
 seealso:
   - module: slipway.vps.summary
 """

@@ -15,19 +15,10 @@ description:
     B(restored) that a database was made of it.
 author: Slipway contributors (!UNKNOWN)
 extends_documentation_fragment:
+  - slipway.vps.attributes.read_only
   - slipway.vps.backup
   - slipway.vps.postgres
   - slipway.vps.s3
-attributes:
-  check_mode:
-    description: Only reads.
-    support: full
-  diff_mode:
-    description: There is nothing to compare.
-    support: none
-  idempotent:
-    description: Never reports a change.
-    support: full
 seealso:
   - module: slipway.vps.postgres_backup
 """

@@ -14,22 +14,13 @@ description:
   - Asks the same number of queries whatever the number of tenants.
 author: Slipway contributors (!UNKNOWN)
 extends_documentation_fragment:
+  - slipway.vps.attributes.read_only
   - slipway.vps.postgres
 options:
   slugs:
     description: Only these tenants. The default is all.
     type: list
     elements: str
-attributes:
-  check_mode:
-    description: Reads only.
-    support: full
-  diff_mode:
-    description: There is nothing to compare.
-    support: none
-  idempotent:
-    description: Never reports a change.
-    support: full
 seealso:
   - module: slipway.vps.postgres_tenant
 """

@@ -17,6 +17,7 @@ description:
   - The module does not fail over a problem. Role C(slipway.vps.preflight) does so by policy.
 author: Slipway contributors (!UNKNOWN)
 extends_documentation_fragment:
+  - slipway.vps.attributes.read_only
   - slipway.vps.s3
 options:
   checks:
@@ -103,16 +104,6 @@ options:
     description: By name of a secret, whether it has a value. The values themselves are not passed.
     type: dict
     default: {}
-attributes:
-  check_mode:
-    description: Can run in check mode; it only reads.
-    support: full
-  diff_mode:
-    description: There is nothing to compare.
-    support: none
-  idempotent:
-    description: Never reports a change.
-    support: full
 """
 
 EXAMPLES = r"""

@@ -13,6 +13,8 @@ description:
   - Prints a title, tables with aligned columns and free lines on the controller's standard output.
   - This is an action plugin. It opens no connection and changes nothing.
 author: Slipway contributors (!UNKNOWN)
+extends_documentation_fragment:
+  - slipway.vps.attributes.read_only
 options:
   title:
     description: Heading of the summary.
@@ -47,16 +49,6 @@ options:
     description: Add a table of the phases marked with M(slipway.vps.phase) and the seconds each took.
     type: bool
     default: false
-attributes:
-  check_mode:
-    description: Can run in check mode; it changes nothing anyway.
-    support: full
-  diff_mode:
-    description: There is nothing to compare.
-    support: none
-  idempotent:
-    description: Never reports a change.
-    support: full
 seealso:
   - module: slipway.vps.phase
 """
