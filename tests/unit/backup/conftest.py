@@ -198,7 +198,7 @@ class Shop:
 
 
 @pytest.fixture
-def shop(postgres, database, s3, tmp_path, monkeypatch):  # noqa: F811 - a fixture that uses fixtures
+def shop(postgres, database, s3, tmp_path, monkeypatch):
     monkeypatch.setattr(spec, "STATE_DIRECTORY", tmp_path / "state")
     for module in ("engine", "restore", "verify"):
         monkeypatch.setattr(
