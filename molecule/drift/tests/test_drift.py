@@ -40,7 +40,7 @@ DAMAGES = [
     ),
     Damage(
         "kernel setting",
-        "sed -i '0,/=/s/^\\([a-z0-9._]*\\) *=.*/\\1 = 0/' /etc/sysctl.d/60-slipway.conf",
+        "sed -i '/^net.ipv4.conf.all.send_redirects/d' /etc/sysctl.d/60-slipway.conf",
         "sha256sum /etc/sysctl.d/60-slipway.conf",
         r"hardening : .*kernel",
     ),
