@@ -22,10 +22,14 @@ if [ -r .cache/dockerd.pid ]; then
     if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ]; then
         echo "destroy: ending Docker Engine (process $pid)"
         kill "$pid"
-        while [ -d "/proc/$pid" ]; do sleep 0.2; done
+        # A process that has ended has no program any more, even while nobody has asked for its exit code.
+        for _tenth in $(seq 300); do
+            [ -e "/proc/$pid/exe" ] || break
+            sleep 0.1
+        done
     fi
 fi
 
-rm -rf .cache .ansible tests/output changelogs/.plugin-cache.yaml
+rm -rf .cache .ansible .hypothesis tests/output changelogs/.plugin-cache.yaml
 find . -name __pycache__ -type d -not -path './playbooks/collections/*' -prune -exec rm -rf {} +
 echo "destroy: done. Packages that setup installed with apt stay; make demo makes all of it again."
