@@ -79,6 +79,11 @@ backups:
     restored:
       description: When a database was made of it, if one was.
       type: str
+damaged:
+  description: Sentences about manifests that cannot be read. Such a backup is not in RV(backups).
+  returned: success
+  type: list
+  elements: str
 """
 
 from datetime import datetime, timezone
@@ -95,10 +100,13 @@ def main() -> None:
     now = datetime.now(timezone.utc)
     try:
         spec = parameters.specification(parameters.request(module.params))
-        backups = [one.as_dict(now) for one in catalog.entries(stores(spec))]
+        damaged: list[str] = []
+        backups = [one.as_dict(now) for one in catalog.entries(stores(spec), damaged)]
     except SlipwayError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, backups=backups)
+    for problem in damaged:
+        module.warn(problem)
+    module.exit_json(changed=False, backups=backups, damaged=damaged)
 
 
 if __name__ == "__main__":
