@@ -63,24 +63,44 @@ class Backup:
         }
 
 
-def entries(stores: Sequence[Store]) -> list[Backup]:
-    """Every backup, oldest first."""
+def entries(stores: Sequence[Store], damaged: list[str] | None = None) -> list[Backup]:
+    """Every backup, oldest first. A manifest that cannot be read hides its own only, and `damaged` gets a sentence."""
     listings = {store.name: store.listing() for store in stores}
-    names = sorted({identity for listing in listings.values() for identity in listing})
-    found = [_entry(identity, stores, listings) for identity in names]
-    return [one for one in found if one]
+    found = []
+    for identity in sorted({identity for listing in listings.values() for identity in listing}):
+        try:
+            one = _entry(identity, stores, listings)
+        except manifest.ManifestError as error:
+            if damaged is not None:
+                damaged.append(str(error))
+            continue
+        if one:
+            found.append(one)
+    return found
 
 
 def _entry(identity: str, stores: Sequence[Store], listings: dict[str, dict[str, dict[str, int]]]) -> Backup | None:
     holding = [store for store in stores if manifest.NAME in listings[store.name].get(identity, {})]
-    # The local copy's manifest costs no request; they are the same bytes.
+    read = _manifest(identity, holding)
+    if read is None:
+        return None
+    copies = {one.name: _whole(read, listings[one.name][identity]) for one in holding}
+    marks = [_mark(holding, listings, identity, name) for name in (manifest.VERIFIED, manifest.RESTORED)]
+    return Backup(read, copies, *marks)
+
+
+def _manifest(identity: str, holding: Sequence[Store]) -> Manifest | None:
+    """From the local copy, which costs no request; from the bucket if that one is damaged."""
+    failure: SlipwayError | None = None
     for store in sorted(holding, key=lambda store: store.name != "local"):
         data = store.get(identity, manifest.NAME)
-        if data is not None:
-            read = manifest.parse(data, f"{identity}/{manifest.NAME} ({store.name})")
-            copies = {one.name: _whole(read, listings[one.name][identity]) for one in holding}
-            marks = [_mark(holding, listings, identity, name) for name in (manifest.VERIFIED, manifest.RESTORED)]
-            return Backup(read, copies, *marks)
+        try:
+            if data is not None:
+                return manifest.parse(data, f"{identity}/{manifest.NAME} ({store.name})")
+        except manifest.ManifestError as error:
+            failure = error
+    if failure:
+        raise failure
     return None
 
 

@@ -103,7 +103,10 @@ def _on_verify(args: argparse.Namespace) -> int:
 
 def _on_list(args: argparse.Namespace) -> int:
     now = datetime.now(timezone.utc)
-    backups = [one.as_dict(now) for one in catalog.entries(stores(spec.load(args.stack)))]
+    damaged: list[str] = []
+    backups = [one.as_dict(now) for one in catalog.entries(stores(spec.load(args.stack)), damaged)]
+    for problem in damaged:
+        complain(problem)
     if args.json:
         say(json.dumps(backups, indent=2, sort_keys=True))
         return 0

@@ -192,10 +192,16 @@ def _retain(spec: Spec, emitter: Emitter, warnings: list[str]) -> list[str]:
     deleted: list[str] = []
     with emitter.phase("retain"):
         places = stores(spec)
-        backups = catalog.entries(places)
+        backups = catalog.entries(places, damaged=warnings)
+        now = datetime.now(timezone.utc)
         for store in places:
-            mine = [one for one in backups if store.name in one.copies]
-            gone = retention.plan([one.candidate() for one in mine], policies[store.name], datetime.now(timezone.utc))
+            mine = [one.candidate() for one in backups if store.name in one.copies]
+            gone = retention.plan(mine, policies[store.name], now)
+            if held := retention.waiting(mine, policies[store.name], now):
+                warnings.append(
+                    f"{held} backups in {store.name} are older than the retention and stay, because nothing newer is "
+                    f"verified: slipway backup verify {spec.stack}"
+                )
             deleted += _delete(store, gone, warnings)
     return deleted
 

@@ -29,6 +29,10 @@ STAMP = "%Y%m%dT%H%M%SZ"
 MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 
 
+class ManifestError(SlipwayError):
+    """A manifest that this version cannot read."""
+
+
 def new_id(now: datetime) -> str:
     """Sorts by time, and two made in one second still differ."""
     return f"{now.strftime(STAMP)}-{secrets.token_hex(3)}"
@@ -114,14 +118,14 @@ def parse(data: bytes, place: str) -> Manifest:
         if found["format"] != FORMAT:
             raise KeyError("format")
         if int(found["version"]) > VERSION:
-            raise SlipwayError(
+            raise ManifestError(
                 f"The manifest {place} has version {found['version']}, this agent reads up to {VERSION}.",
                 hint="Update the collection and run: ansible-playbook slipway.vps.site --tags agent",
             )
         objects = [StoredObject(**one) for one in found.pop("objects")]
         return Manifest(objects=objects, **found)
     except (ValueError, KeyError, TypeError) as error:
-        raise SlipwayError(
+        raise ManifestError(
             f"The manifest {place} is damaged ({type(error).__name__}: {error}).",
             hint="Restore another backup: slipway backup list",
         ) from None

@@ -73,6 +73,13 @@ def plan(backups: Iterable[Candidate], policy: Policy, now: datetime) -> list[st
     return [one.id for index, one in enumerate(known) if one.id not in kept and index < newest_verified]
 
 
+def waiting(backups: Iterable[Candidate], policy: Policy, now: datetime) -> int:
+    """How many are older than the policy keeps and stay only because nothing newer is verified."""
+    known = list(backups)
+    proved = [Candidate(one.id, one.created, True) for one in known]
+    return len(plan(proved, policy, now)) - len(plan(known, policy, now))
+
+
 def _within_days(known: list[Candidate], policy: Policy, now: datetime) -> set[str]:
     limit = now - timedelta(days=policy.days)
     return {one.id for one in known if policy.days and one.created >= limit}

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.slipway.vps.plugins.module_utils.backup.retention import Candidate, Policy, plan
+from ansible_collections.slipway.vps.plugins.module_utils.backup.retention import Candidate, Policy, plan, waiting
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=timezone.utc)
@@ -80,6 +80,13 @@ def test_the_order_of_the_list_does_not_matter(backups, policy, random):
     shuffled = list(backups)
     random.shuffle(shuffled)
     assert plan(shuffled, policy, NOW) == plan(backups, policy, NOW)
+
+
+def test_what_only_stays_for_want_of_a_proof_is_counted():
+    old = [one(24 * day, verified=False) for day in range(40)]
+    assert plan(old, Policy(days=30), NOW) == []
+    assert waiting(old, Policy(days=30), NOW) == 9
+    assert waiting([one(24 * day) for day in range(40)], Policy(days=30), NOW) == 0
 
 
 def test_thirty_days_of_daily_backups_stay():
