@@ -20,13 +20,14 @@ from slipway_lab import ROOT, run_playbook
 COMPOSE = ROOT / "tests/fixtures/sample_app/deploy/compose.yml"
 
 # Everything that is managed, by mode, owner and content. Left out is what a run writes although it does nothing:
-# locks, and the log that records a refused release too.
+# locks, the log that records a refused release too, and the number that such a release has used up.
 MANAGED = (
     "/etc /srv /usr/lib/slipway /var/backups/slipway -xdev -type f"
-    " ! -name '*.lock' ! -name '*.holder' ! -path '/srv/*/releases.jsonl'"
+    " ! -name '*.lock' ! -name '*.holder' ! -path '/srv/*/releases.jsonl' ! -path '/srv/*/state.json'"
 )
 FINGERPRINT = (
     f"find {MANAGED} -printf '%p %m %u\\n' | sort; find {MANAGED} -exec sha256sum '{{}}' + | sort;"
+    " sed '/next_release/d' /srv/*/state.json;"
     " docker ps --all --no-trunc --format '{{.ID}} {{.Image}}' | sort;"
     " docker volume ls --quiet | sort; docker network ls --quiet | sort;"
     " nft list ruleset | sed 's/packets [0-9]* bytes [0-9]*//' | grep --invert-match ' f2b-' | sha256sum"
