@@ -153,7 +153,7 @@ def sanity(choice: pythons.Choice, log: Log) -> Count:
 
 
 def targets() -> list[str]:
-    """Integration targets for this machine; `setup_` ones only serve others, unsupported ones need a server of the lab."""
+    """Integration targets for this machine; `setup_` ones serve others, unsupported ones need a server."""
     found = []
     for tasks in sorted((ROOT / "tests" / "integration" / "targets").glob("*/tasks/main.yml")):
         target = tasks.parent.parent
