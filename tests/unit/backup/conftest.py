@@ -216,12 +216,21 @@ def shop(postgres, database, s3, tmp_path, monkeypatch):
     return made
 
 
-@pytest.fixture
-def big_shop(shop):
-    """Enough that compresses badly for several parts to be on their way when something breaks."""
-    shop.query("CREATE TABLE blobs (id int, body bytea)")
-    shop.query(
+@pytest.fixture(scope="session")
+def blobs(postgres):
+    """A database to copy: enough that compresses badly for parts to be on their way when something breaks."""
+    name = postgres.new_database("blobs_to_copy")
+    postgres.query("CREATE TABLE blobs (id int, body bytea)", name)
+    postgres.query(
         "INSERT INTO blobs SELECT i, decode(string_agg(md5(random()::text || j), ''), 'hex') "
-        "FROM generate_series(1, 300) i, generate_series(1, 8192) j GROUP BY i"
+        "FROM generate_series(1, 300) i, generate_series(1, 8192) j GROUP BY i",
+        name,
     )
+    return name
+
+
+@pytest.fixture
+def big_shop(shop, blobs):
+    shop.server.query(f"DROP DATABASE {shop.name}")
+    shop.server.query(f"CREATE DATABASE {shop.name} TEMPLATE {blobs}")
     return shop
