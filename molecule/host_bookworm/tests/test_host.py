@@ -60,3 +60,9 @@ def test_unknown_host_gets_nothing(site: Web) -> None:
 
 def test_passwords_open_nothing(host: Any) -> None:
     assert "passwordauthentication no" in host.check_output("sshd -T").lower().splitlines()
+
+
+def test_the_registry_login_is_for_root_only(host: Any) -> None:
+    login = host.file("/root/.docker/config.json")
+    assert login.mode == 0o600
+    assert "registry.lab.test:5000" in login.content_string
