@@ -52,8 +52,8 @@ DAMAGES = [
     ),
     Damage(
         "grant in the database",
-        psql("REVOKE ALL ON SCHEMA tenant_bravo FROM tenant_bravo; GRANT USAGE ON SCHEMA tenant_bravo TO PUBLIC"),
-        psql("SELECT nspacl FROM pg_namespace WHERE nspname = 'tenant_bravo'"),
+        psql("REVOKE USAGE ON SCHEMA tenant_bravo FROM shop; GRANT USAGE ON SCHEMA tenant_bravo TO PUBLIC"),
+        psql("SELECT item FROM pg_namespace, unnest(nspacl) item WHERE nspname = 'tenant_bravo' ORDER BY item::text"),
         r"tenants : |stack : .*[Rr]elease",
     ),
     Damage(
