@@ -26,6 +26,7 @@ def recover(host: Host) -> bool:
     if moving is None:
         return False
     host.emitter.info(f"release number {moving.release} was cut off in phase {moving.phase}")
+    name = host.store.read(moving.release).name if moving.release in host.store.numbers() else ""
     with host.emitter.phase("recover"):
         decision = state.recovery(current, _new_is_healthy(host, current))
         if decision == "finish":
@@ -39,9 +40,11 @@ def recover(host: Host) -> bool:
             "id": moving.id,
             "kind": moving.kind,
             "release": moving.release,
+            "name": name,
             "slot": moving.slot,
             "from": current.active.release if current.active else None,
             "by": moving.by,
+            "phases": list(host.emitter.phases),
             "phase": moving.phase,
             "result": "finished after an interruption" if decision == "finish" else "reverted after an interruption",
             "reason": f"cut off in phase {moving.phase}",

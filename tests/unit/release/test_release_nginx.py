@@ -1,0 +1,90 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.slipway.vps.plugins.module_utils.release import nginx
+from ansible_collections.slipway.vps.plugins.module_utils.release.paths import StackPaths
+from ansible_collections.slipway.vps.plugins.module_utils.release.spec import Spec, parse
+
+PATHS = StackPaths("shop")
+UPSTREAMS = {"blue": {"web": [18000], "api": [18002, 18003]}, "green": {"web": [18001]}}
+
+
+def render(spec: Spec) -> dict[str, str]:
+    return {path.name: text for path, text in nginx.render(spec, PATHS, UPSTREAMS).items()}
+
+
+def test_a_file_for_each_host_and_one_for_the_upstreams(spec: Spec) -> None:
+    assert set(nginx.render(spec, PATHS, UPSTREAMS)) == {
+        Path("/etc/nginx/slipway/stacks/shop/upstreams.conf"),
+        Path("/etc/nginx/slipway/stacks/shop/hosts/shop.test.conf"),
+        Path("/etc/nginx/slipway/stacks/shop/hosts/api.shop.test.conf"),
+        Path("/etc/nginx/slipway/stacks/shop/hosts/tenants.conf"),
+    }
+
+
+def test_both_slots_have_an_upstream_of_address_literals(spec: Spec) -> None:
+    text = render(spec)["upstreams.conf"]
+    assert "upstream shop_web_blue {\n    server 127.0.0.1:18000 max_fails=0;\n}" in text
+    assert "upstream shop_web_green {\n    server 127.0.0.1:18001 max_fails=0;\n}" in text
+    assert "server 127.0.0.1:18002 max_fails=0;\n    server 127.0.0.1:18003 max_fails=0;" in text
+    assert "upstream shop_api_green {\n    server 127.0.0.1:9 down;\n}" in text
+
+
+def test_the_flag_chooses_the_slot(spec: Spec) -> None:
+    text = render(spec)["shop.test.conf"]
+    assert "open_file_cache off;" in text
+    assert "if (-f /srv/shop/slot.green) {\n    set $slipway_slot green;\n}" in text
+    assert "proxy_pass http://shop_web_$slipway_slot;" in text
+    assert "alias /srv/shop/slots/$slipway_slot;" in text
+
+
+def test_the_mark_names_this_very_text(spec: Spec, request_: dict) -> None:
+    files = nginx.render(spec, PATHS, UPSTREAMS)
+    mark = nginx.config_of(files)
+    assert mark and all(mark in text for path, text in files.items() if path.parent.name == "hosts")
+    request_["routes"][0]["max_body_size"] = "5m"
+    assert nginx.config_of(nginx.render(parse(request_), PATHS, UPSTREAMS)) != mark
+    assert nginx.config_of({}) == ""
+
+
+def test_switches_of_a_route(request_: dict) -> None:
+    request_["routes"] = [
+        {
+            "name": "web",
+            "service": "web",
+            "port": 3000,
+            "sticky": True,
+            "rate_limit": "10r/s",
+            "rate_burst": 5,
+            "max_body_size": "5m",
+            "timeout": 90,
+        }
+    ]
+    made = render(parse(request_))
+    assert "limit_req_zone $binary_remote_addr zone=shop_web:10m rate=10r/s;" in made["upstreams.conf"]
+    assert "upstream shop_web_blue {\n    hash $remote_addr consistent;" in made["upstreams.conf"]
+    for line in ("limit_req zone=shop_web burst=5 nodelay;", "client_max_body_size 5m;", "proxy_read_timeout 90s;"):
+        assert line in made["shop.test.conf"]
+
+
+def test_a_health_path_answers_during_maintenance(spec: Spec) -> None:
+    text = render(spec)["shop.test.conf"]
+    health = text[text.index("location = /health {") :].split("}\n", 1)[0]
+    everything = text[text.index("location / {") :]
+    assert "return 503" not in health
+    assert "if ($slipway_maintenance) {\n        return 503;" in everything.replace("    if", "if", 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "locations"),
+    [("/", ["/"]), ("/api", ["= /api", "^~ /api/"]), ("/api/", ["^~ /api/"])],
+)
+def test_a_prefix_is_whole_segments(path: str, locations: list[str]) -> None:
+    assert nginx.matches(path) == locations
