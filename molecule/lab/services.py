@@ -239,13 +239,17 @@ def set_address(name: str, address: str) -> None:
 
 
 def _acme_root() -> None:
-    """The root changes whenever the ACME server starts, as it keeps nothing on disk."""
+    """The root changes whenever the ACME server starts, as it keeps nothing on disk.
+
+    Hosts that live on have certificates of the roots before, so those stay trusted as long as the lab's state lasts.
+    """
     url = f"https://{ACME}:{ACME_MANAGEMENT_PORT}/roots/0"
 
     def fetch() -> bool:
-        text = get(url).decode()
-        if not ACME_ROOT.exists() or ACME_ROOT.read_text(encoding="utf-8") != text:
-            ACME_ROOT.write_text(text, encoding="utf-8")
+        root = get(url).decode().strip() + "\n"
+        known = ACME_ROOT.read_text(encoding="utf-8") if ACME_ROOT.exists() else ""
+        if root not in known:
+            ACME_ROOT.write_text(root + known, encoding="utf-8")
         return True
 
     _wait("acme", fetch)
