@@ -23,8 +23,8 @@ from typing import Any
 from ..common.errors import SlipwayError
 from ..common.events import Emitter
 from . import audit, drain, edge, fingerprint, health, images, planning, preflight, recovery, retention, state
-from .host import Host, overrides
-from .paths import StackPaths
+from .host import Host, overrides, upstreams
+from .paths import StackPaths, other
 from .planning import Target
 from .record import Record
 from .spec import Settings
@@ -111,7 +111,8 @@ class Pipeline:
         with self.host.ports_lock():
             blocks = planning.blocks_for(self.host, self.target, self.current)
             moving = planning.transition(self.target, self.current, self.wish.requested_by, blocks, self.id)
-            self.current = self.host.store.save(state.begin(self.current, moving, blocks))
+            spare = upstreams(self.record.spec, blocks, other(moving.slot))
+            self.current = self.host.store.save(state.begin(self.current, moving, blocks, spare))
 
     def enter(self, name: str) -> None:
         self.current = self.host.store.save(state.advance(self.current, name))

@@ -18,7 +18,7 @@ from ..common.events import Emitter
 from . import audit, compose, drift, edge, fingerprint, images, ports, record, rules, state
 from .host import Host, Serving, upstreams
 from .model import Model, endpoints
-from .paths import StackPaths
+from .paths import StackPaths, other
 from .record import Record
 from .spec import Settings, Spec, parse, settings
 from .state import State, Transition
@@ -263,7 +263,8 @@ def _of_target(host: Host, current: State, target: Target, action: str, reasons:
     release = target.record
     slot = current.idle_slot
     blocks = blocks_for(host, target, current)
-    after = state.begin(current, transition(target, current, "", blocks, "plan"), blocks)
+    moving = transition(target, current, "", blocks, "plan")
+    after = state.begin(current, moving, blocks, upstreams(release.spec, blocks, other(slot)))
     key = fingerprint.key(host.paths.key)
     before_text = ""
     if serving:

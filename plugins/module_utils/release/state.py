@@ -35,6 +35,7 @@ PHASES = (
     "commit",
 )
 IDLE = "idle"
+NOTHING = 0
 # From here on the idle slot holds containers of the new release.
 TOUCHES_SLOT = PHASES.index("prepare")
 # From here on the flag may point to the new release.
@@ -54,7 +55,10 @@ class Active:
 
 @dataclass(frozen=True)
 class Slot:
-    """What the containers of a slot belong to, and the host ports that its routes lead to."""
+    """What the containers of a slot belong to, and the host ports that its routes lead to.
+
+    The ports stay when the containers go: Nginx's text must not change because a release was given up.
+    """
 
     release: int
     upstreams: Mapping[str, list[int]] = field(default_factory=dict)
@@ -122,8 +126,13 @@ def dump(state: State) -> dict[str, Any]:
     return {**asdict(state), "phase": state.phase, "version": 1}
 
 
-def begin(state: State, transition: Transition, ports: Mapping[str, Mapping[str, list[int]]]) -> State:
-    """A release starts in the idle slot."""
+def begin(
+    state: State,
+    transition: Transition,
+    ports: Mapping[str, Mapping[str, list[int]]],
+    spare: Mapping[str, list[int]] | None = None,
+) -> State:
+    """A release starts in the idle slot. `spare` are the ports of the other slot, for as long as it has none."""
     if state.transition is not None:
         raise ValueError("a transition is on record already")
     if state.active is not None and transition.slot == state.active.slot:
@@ -133,6 +142,7 @@ def begin(state: State, transition: Transition, ports: Mapping[str, Mapping[str,
         transition=transition,
         next_release=max(state.next_release, transition.release + 1),
         ports=ports,
+        slots={other(transition.slot): Slot(NOTHING, spare or {}), **state.slots},
     )
 
 
@@ -141,10 +151,9 @@ def advance(state: State, phase: str) -> State:
     transition = moving(state)
     if PHASES.index(phase) < transition.reached:
         raise ValueError(f"phase {phase} comes before {transition.phase}")
-    slots = dict(state.slots)
-    held = slots.get(transition.slot)
-    if PHASES.index(phase) >= TOUCHES_SLOT and held and held.release != transition.release:
-        del slots[transition.slot]
+    held = state.slots.get(transition.slot)
+    emptied = PHASES.index(phase) >= TOUCHES_SLOT and held is not None and held.release != transition.release
+    slots = _without(state, transition.slot) if emptied else state.slots
     return replace(state, transition=replace(transition, phase=phase), slots=slots)
 
 
@@ -162,10 +171,14 @@ def commit(state: State) -> State:
 def revert(state: State) -> State:
     """The new release is gone; what served before serves."""
     transition = moving(state)
-    slots = dict(state.slots)
-    if transition.reached >= TOUCHES_SLOT:
-        slots.pop(transition.slot, None)
+    slots = _without(state, transition.slot) if transition.reached >= TOUCHES_SLOT else state.slots
     return replace(state, slots=slots, transition=None)
+
+
+def _without(state: State, slot: str) -> dict[str, Slot]:
+    """The slot's containers are gone."""
+    emptied = {slot: replace(state.slots[slot], release=NOTHING)} if slot in state.slots else {}
+    return {**state.slots, **emptied}
 
 
 def with_data(state: State, images: Mapping[str, str], definitions: Mapping[str, str]) -> State:

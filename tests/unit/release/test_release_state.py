@@ -58,7 +58,20 @@ def test_releases_alternate_between_the_slots() -> None:
 def test_a_release_that_did_not_touch_the_slot_leaves_it() -> None:
     current = released(released(State("shop")))
     assert state.revert(reach(begin(current), "data")).slots == current.slots
-    assert "blue" not in state.revert(reach(begin(current), "prepare")).slots
+    emptied = state.revert(reach(begin(current), "prepare")).slots
+    assert {name: slot.release for name, slot in emptied.items()} == {"blue": state.NOTHING, "green": 2}
+
+
+def test_a_release_that_was_given_up_changes_no_port_in_nginx() -> None:
+    current = released(released(State("shop")))
+    for phase in PHASES:
+        assert state.upstreams(state.revert(reach(begin(current), phase))) == state.upstreams(current)
+
+
+def test_the_slot_that_was_never_filled_has_its_ports_already() -> None:
+    first = State("shop")
+    first = state.begin(first, transition(first), {}, spare={"web": [18005]})
+    assert state.upstreams(first) == {"blue": {"web": [18001]}, "green": {"web": [18005]}}
 
 
 def test_going_back_to_the_release_in_the_other_slot_keeps_it_there() -> None:
