@@ -113,6 +113,13 @@ def up(host: Host, image: str, *, fresh: bool = False) -> None:
         _remember(host)
 
 
+def forget_accounts(host: Host) -> None:
+    """The lab's authority, unlike a real one, loses its accounts when it starts anew: certbot must forget them too."""
+    if containers.running(host.container):
+        say(f"Host {host.name}: the ACME server is a new one, so its old accounts go")
+        docker("exec", host.container, "sh", "-c", "rm -rf /etc/letsencrypt/accounts/acme.lab.test*")
+
+
 def remove(host: Host) -> None:
     # A killed PID 1 takes its whole tree with it; nothing in a host that goes away needs a clean stop.
     if containers.inspect(host.container):

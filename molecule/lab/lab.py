@@ -58,13 +58,16 @@ def up(arguments: argparse.Namespace) -> int:
         host_images, service_image, published = images.everything(sorted({host.suite for host in chosen}))
         with ThreadPoolExecutor(max_workers=2) as pool:
             booting = [pool.submit(hosts.up, host, host_images[host.suite], fresh=arguments.fresh) for host in chosen]
-            services.up(service_image, images.object_store())
+            new_authority = services.up(service_image, images.object_store())
             if any(host.suite == "bookworm" for host in chosen):
                 services.packages(images.packages())
             with step("Registry: images of the demo"), ThreadPoolExecutor(max_workers=2) as pushing:
                 list(pushing.map(services.publish, published, published.values()))
             for future in booting:
                 future.result()
+        if new_authority:
+            for host in HOSTS.values():
+                hosts.forget_accounts(host)
     say(f"The lab is up: {', '.join(f'{host.name} {host.address}' for host in chosen)}")
     return 0
 

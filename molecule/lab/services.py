@@ -238,21 +238,22 @@ def set_address(name: str, address: str) -> None:
         urllib.request.urlopen(request, timeout=5).close()
 
 
-def _acme_root() -> None:
-    """The root changes whenever the ACME server starts, as it keeps nothing on disk.
+def _acme_root() -> bool:
+    """The root changes whenever the ACME server starts; certificates from before stay good, so older roots are kept.
 
-    Hosts that live on have certificates of the roots before, so those stay trusted as long as the lab's state lasts.
+    True if the server has started anew.
     """
+    before = ACME_ROOT.read_text(encoding="utf-8") if ACME_ROOT.exists() else ""
     url = f"https://{ACME}:{ACME_MANAGEMENT_PORT}/roots/0"
 
     def fetch() -> bool:
-        root = get(url).decode().strip() + "\n"
-        known = ACME_ROOT.read_text(encoding="utf-8") if ACME_ROOT.exists() else ""
-        if root not in known:
-            ACME_ROOT.write_text(root + known, encoding="utf-8")
+        root = get(url).decode()
+        if root not in before:
+            ACME_ROOT.write_text(root + before, encoding="utf-8")
         return True
 
     _wait("acme", fetch)
+    return ACME_ROOT.read_text(encoding="utf-8") != before
 
 
 def packages(image: str) -> None:
@@ -261,7 +262,8 @@ def packages(image: str) -> None:
     _wait("packages", _listening(PACKAGES, 80))
 
 
-def up(image: str, binary: Path) -> None:
+def up(image: str, binary: Path) -> bool:
+    """Start what does not run. True if the ACME server is a new one, which has no accounts."""
     with step("Services: names, ACME, S3, registry"):
         _records(image)
         _dns(image)
@@ -271,9 +273,10 @@ def up(image: str, binary: Path) -> None:
         _wait("records", _listening(RECORDS, settings.DNS_MANAGEMENT_PORT))
         for name, address in settings.EXTRA_RECORDS.items():
             set_address(name, address)
-        _acme_root()
+        new_authority = _acme_root()
         _wait("registry", lambda: bool(get(f"https://{REGISTRY}:{REGISTRY_PORT}/v2/")))
         _bucket()
+    return new_authority
 
 
 def _published(name: str) -> str:

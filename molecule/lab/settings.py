@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
-STATE = ROOT / ".cache" / "lab"
+STATE = (ROOT / ".cache" / "lab").resolve()
 
 LABEL = "slipway-lab"
 PREFIX = "slipway-lab"
