@@ -9,12 +9,13 @@ import socket
 import time
 
 import containers
-from settings import DNS, STATE, Host
+from settings import DNS, LABEL, STATE, Host
 from shell import LabError, docker, run, say, step
 
 KEY = STATE / "id_ed25519"
 KNOWN_HOSTS = STATE / "known_hosts"
 OPERATOR = "ops"
+_KEY_LABEL = f"{LABEL}.key"
 
 # No --privileged: it fails where root itself lacks a capability.
 # SYS_TIME is dropped so that a test cannot set the outer clock.
@@ -94,21 +95,32 @@ def _remember(host: Host) -> None:
 
 
 def up(host: Host, image: str, *, fresh: bool = False) -> None:
-    if fresh:
-        remove(host)
+    public_key = ensure_key()
     seen = containers.inspect(host.container)
+    if fresh or (seen and seen["Config"]["Labels"].get(_KEY_LABEL) != public_key):
+        # Of another checkout, or of one whose keys are gone: nobody here could log in.
+        remove(host)
+        seen = None
     new = seen is None
     with step(f"Host {host.name} (Debian {host.suite}, {host.address})"):
         if new:
             containers.volume(host.docker_volume)
-            options = ["--hostname", host.name, "--env", f"LAB_DNS={DNS}", *_RUN_OPTIONS]
+            options = [
+                "--label",
+                f"{_KEY_LABEL}={public_key}",
+                "--hostname",
+                host.name,
+                "--env",
+                f"LAB_DNS={DNS}",
+                *_RUN_OPTIONS,
+            ]
             options += ["--volume", f"{host.docker_volume}:/var/lib/docker"]
             containers.start(host.container, host.address, image, options, [])
         elif seen and not seen["State"]["Running"]:
             docker("start", host.container)
         _wait_booted(host)
         if new:
-            _authorise(host, ensure_key())
+            _authorise(host, public_key)
         _wait_ssh(host)
         _remember(host)
 
