@@ -212,6 +212,9 @@ def unit(log: Log) -> Count:
     count = junit(results) if results.is_file() else Count()
     if code:
         raise StageFailed(f"pytest ended with code {code}", count)
+    if count.skipped:
+        # Setup installs every server that the tests start, so a skipped test is one that silently proves nothing.
+        raise StageFailed("tests were skipped because a server is missing (pytest -rs says which)", count)
     return count + Count(note=percentages(report))
 
 
