@@ -49,6 +49,12 @@ class Host:
     address: str
 
     @property
+    def names(self) -> list[str]:
+        """What visitors call a spare server: a zone of its own, with the demo's hosts and tenants below it."""
+        zone = f"{self.name}.test"
+        return [zone, *(f"{name}.{zone}" for name in ("api", "admin", "alpha", "bravo", "charlie"))]
+
+    @property
     def container(self) -> str:
         return f"{PREFIX}-{self.name}"
 
@@ -57,11 +63,15 @@ class Host:
         return f"{PREFIX}-{self.name}-docker"
 
 
+# Servers for the scenarios that must not disturb the demo's; molecule/shared/servers.yml is their inventory.
+SPARE = 8
+
 HOSTS = {
     host.name: host
     for host in (
         Host("shop1", "trixie", "10.77.0.10"),
         Host("bookworm1", "bookworm", "10.77.0.12"),
+        *(Host(f"vps{number}", "trixie", f"10.77.0.{20 + number}") for number in range(1, SPARE + 1)),
     )
 }
 # Every name below .test that is not written here answers with this host's address.
@@ -71,4 +81,5 @@ EXTRA_RECORDS = {
     "www.bookworm.test": HOSTS["bookworm1"].address,
     # A name that points to a machine that is not ours: for the tests of bad input.
     "elsewhere.test": "10.77.0.99",
+    **{name: host.address for host in HOSTS.values() if host.name.startswith("vps") for name in host.names},
 }

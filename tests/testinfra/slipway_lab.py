@@ -24,7 +24,7 @@ import testinfra
 
 ROOT = Path(os.environ.get("SLIPWAY_ROOT") or Path(__file__).resolve().parents[2])
 LAB = ROOT / ".cache" / "lab"
-ADDRESSES = {"shop1": "10.77.0.10", "bookworm1": "10.77.0.12"}
+ADDRESSES = {"shop1": "10.77.0.10", "bookworm1": "10.77.0.12", **{f"vps{n}": f"10.77.0.{20 + n}" for n in range(1, 9)}}
 
 
 def connect(name: str, sudo: bool = True) -> Any:
