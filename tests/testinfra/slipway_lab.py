@@ -167,6 +167,35 @@ def run_playbook(name: str, *arguments: str, inventory: str = "inventories/demo"
     return Play(result.returncode, output, {host: int(more[1]) for host, *more in _RECAP.findall(output)})
 
 
+class Server:
+    """One of the spare servers: how to log in, what its visitors see, and playbooks limited to it."""
+
+    INVENTORIES = ("--inventory", "molecule/shared/servers.yml")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.address = ADDRESSES[name]
+        self.zone = f"{name}.test"
+        self.vps = connect(name)
+        self.web = Web(self.address)
+
+    def play(self, name: str, *arguments: str, timeout: float = 900) -> Play:
+        """Run a playbook on this server, whatever comes of it."""
+        return run_playbook(name, *self.INVENTORIES, "--limit", self.name, *arguments, timeout=timeout)
+
+    def playbook(self, name: str, *arguments: str, timeout: float = 900) -> Play:
+        """Run a playbook that has to succeed."""
+        play = self.play(name, *arguments, timeout=timeout)
+        assert play.code == 0, play.output[-6000:]
+        return play
+
+
+@pytest.fixture(scope="session")
+def server() -> Server:
+    """The scenario's spare server; SLIPWAY_HOST names another one for a run by hand."""
+    return Server(os.environ["SLIPWAY_HOST"])
+
+
 @pytest.fixture(scope="session")
 def vps() -> Any:
     return connect("shop1")
