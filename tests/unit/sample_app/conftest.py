@@ -9,4 +9,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from ansible_collections.slipway.vps.tests.unit.postgres_server import database, postgres
+
 sys.path.insert(0, str(Path(__file__).parents[2] / "fixtures" / "sample_app" / "image"))
+
+__all__ = ["database", "postgres"]

@@ -125,7 +125,7 @@ def test_sigterm_closes_websockets_with_going_away(tmp_path: Path) -> None:
         while stream.readline().strip():
             pass
         greeting = stream.read(stream.read(2)[1])
-        assert json.loads(greeting) == {"release": "1.2.3"}
+        assert json.loads(greeting) == {"release": "1.2.3", "instance": socket.gethostname()}
         process.send_signal(signal.SIGTERM)
         opcode, length = stream.read(2)
         assert opcode == 0x88
