@@ -19,6 +19,8 @@ description:
     off, the next run or the boot unit finishes or reverts it.
   - A run that finds nothing to do starts no container and no job.
 author: Slipway contributors (!UNKNOWN)
+extends_documentation_fragment:
+  - slipway.vps.job
 options:
   name:
     description: Name of the stack. It names the directory below C(/srv) and the Compose projects.
@@ -204,15 +206,6 @@ options:
   requested_by:
     description: Who asked for it, for the audit log.
     type: str
-  wait:
-    description:
-      - Whether to wait for the end. If not, RV(job) is returned at once; follow it with M(slipway.vps.agent_job).
-    type: bool
-    default: true
-  timeout:
-    description: Seconds to wait for the end. The work goes on after that.
-    type: int
-    default: 3600
 attributes:
   check_mode:
     description: Tells what would be done, tags resolved to digests, without touching anything.
@@ -365,10 +358,9 @@ OPTIONS: dict[str, Any] = {
     "log_max_size": {"type": "str", "default": "10m"},
     "log_max_files": {"type": "int", "default": 5},
     "requested_by": {"type": "str"},
-    "wait": {"type": "bool", "default": True},
-    "timeout": {"type": "int", "default": 3600},
+    **jobs.ARGUMENT_SPEC,
 }
-NOT_FOR_THE_ENGINE = ("name", "wait", "timeout")
+NOT_FOR_THE_ENGINE = ("name", *jobs.ARGUMENT_SPEC)
 
 
 def main() -> None:
@@ -403,11 +395,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode or not plan.changed:
         return found
     action = module.params["action"]
-    job = jobs.start(f"release.{action}", request, f"{action} of {module.params['name']} {plan.release_name}".strip())
-    found["job"] = job
-    if module.params["wait"]:
-        found.update(jobs.wait(job, module.params["timeout"]))
-    return found
+    label = f"{action} of {module.params['name']} {plan.release_name}".strip()
+    return {**found, **jobs.submit(f"release.{action}", request, label, module.params)}
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ description:
 author: Slipway contributors (!UNKNOWN)
 extends_documentation_fragment:
   - slipway.vps.backup
+  - slipway.vps.job
   - slipway.vps.postgres
   - slipway.vps.s3
 options:
@@ -45,15 +46,6 @@ options:
     description: Whether to read the new backup back in full at once, through C(pg_restore).
     type: bool
     default: false
-  wait:
-    description:
-      - Whether to wait for the end. If not, RV(job) is returned at once; follow it with M(slipway.vps.agent_job).
-    type: bool
-    default: true
-  timeout:
-    description: Seconds to wait for the end. The work goes on after that.
-    type: int
-    default: 14400
 attributes:
   check_mode:
     description: Tells what would be backed up and where to, without doing it. The destination is asked.
@@ -144,8 +136,7 @@ OPTIONS: dict[str, Any] = {
     "keep_s3_days": {"type": "int", "default": 30},
     "keep_local_days": {"type": "int", "default": 7},
     "verify": {"type": "bool", "default": False},
-    "wait": {"type": "bool", "default": True},
-    "timeout": {"type": "int", "default": 14400},
+    **jobs.ARGUMENT_SPEC,
 }
 
 
@@ -163,9 +154,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         return {"changed": True, "plan": engine.plan(spec)}
     request["verify"] = module.params["verify"]
-    found: dict[str, Any] = {"changed": True, "job": jobs.start("backup.run", request, f"backup of {spec.stack}")}
-    if module.params["wait"]:
-        found.update(jobs.wait(found["job"], module.params["timeout"]))
+    found = {"changed": True, **jobs.submit("backup.run", request, f"backup of {spec.stack}", module.params)}
     for warning in found.pop("warnings", []):
         module.warn(warning)
     return found

@@ -22,6 +22,7 @@ description:
 author: Slipway contributors (!UNKNOWN)
 extends_documentation_fragment:
   - slipway.vps.backup
+  - slipway.vps.job
   - slipway.vps.postgres
   - slipway.vps.s3
 options:
@@ -50,15 +51,6 @@ options:
   maintenance_file:
     description: File that exists while the live database is swapped, such as the stack's C(/srv/<stack>/maintenance).
     type: path
-  wait:
-    description:
-      - Whether to wait for the end. If not, RV(job) is returned at once; follow it with M(slipway.vps.agent_job).
-    type: bool
-    default: true
-  timeout:
-    description: Seconds to wait for the end. The work goes on after that.
-    type: int
-    default: 14400
 attributes:
   check_mode:
     description: Finds the backup, its key and its contents, and tells what would be done.
@@ -149,8 +141,7 @@ OPTIONS: dict[str, Any] = {
     "schemas": {"type": "list", "elements": "str", "default": []},
     "tables": {"type": "list", "elements": "str", "default": []},
     "maintenance_file": {"type": "path"},
-    "wait": {"type": "bool", "default": True},
-    "timeout": {"type": "int", "default": 14400},
+    **jobs.ARGUMENT_SPEC,
 }
 WANTED = ("id", "target", "database", "schemas", "tables", "maintenance_file")
 
@@ -171,10 +162,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     wanted = restore.Request.from_dict(request)
     if module.check_mode:
         return {"changed": True, "restore": restore.plan(spec, wanted).as_dict(spec, wanted)}
-    found: dict[str, Any] = {"changed": True, "job": jobs.start("backup.restore", request, f"restore of {spec.stack}")}
-    if module.params["wait"]:
-        found.update(jobs.wait(found["job"], module.params["timeout"]))
-    return found
+    return {"changed": True, **jobs.submit("backup.restore", request, f"restore of {spec.stack}", module.params)}
 
 
 if __name__ == "__main__":

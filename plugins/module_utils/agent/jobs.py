@@ -17,7 +17,7 @@ import secrets
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -36,6 +36,12 @@ AGENT_VERSION_FILE = Path("/usr/lib/slipway/VERSION")
 KEPT_JOBS = 50
 POLL_SECONDS = 0.25
 LOST_AFTER_SECONDS = 3.0
+
+# The options of every module whose work is a job; the texts are in doc fragment `job`.
+ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
+    "wait": {"type": "bool", "default": True},
+    "timeout": {"type": "int", "default": 14400},
+}
 
 Handler = Callable[[dict[str, Any], Emitter], dict[str, Any]]
 
@@ -82,6 +88,13 @@ def unit(job: str) -> str:
     return f"slipway-job-{job}.service"
 
 
+def submit(kind: str, request: dict[str, Any], label: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Start the job and, if `params` (of a module) say so, wait for its result; what the module returns."""
+    job = start(kind, request, label)
+    result = wait(job, params["timeout"]) if params["wait"] else {}
+    return {"job": job, **result}
+
+
 def start(kind: str, request: dict[str, Any], label: str) -> str:
     """Start the job, or join the running one that was asked for exactly the same; return its id."""
     require_agent()
@@ -95,7 +108,8 @@ def start(kind: str, request: dict[str, Any], label: str) -> str:
     job = f"{kind.replace('.', '-')}-{stamp}-{secrets.token_hex(3)}"
     place = directory(job)
     place.mkdir(mode=0o700)
-    write_json(place / "job.json", {"kind": kind, "label": label, "key": key, "started": stamp})
+    note = {"kind": kind, "stack": request.get("stack", ""), "label": label, "key": key, "started": stamp}
+    write_json(place / "job.json", note)
     write_json(place / "request.json", {"kind": kind, "request": request})
     run(
         [
