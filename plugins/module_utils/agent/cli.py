@@ -14,12 +14,13 @@ from ..common.errors import SlipwayError
 from ..common.events import sentence
 from ..common.terminal import complain, say
 from ..common.version import __version__
+from ..operations import commands as operations
 from ..probe import commands as probe
 from ..release import commands as release
 from ..tenancy import commands as tenancy
-from . import jobs, status
+from . import jobs
 
-DOMAINS = (release, tenancy, backup, probe)
+DOMAINS = (operations, release, tenancy, backup, probe)
 
 
 def handlers() -> dict[str, jobs.Handler]:
@@ -33,7 +34,6 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"slipway {__version__}")
     sub = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    status.register(sub)
     for domain in DOMAINS:
         domain.register(sub)
     _register_jobs(sub)
@@ -41,10 +41,16 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _register_jobs(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    sub.add_parser("jobs", help="list the jobs on record").set_defaults(func=_jobs)
-    follow = sub.add_parser("follow", help="show a job's progress until it ends (default: the newest)")
-    follow.add_argument("job", nargs="?")
-    follow.set_defaults(func=_follow)
+    listing = sub.add_parser("jobs", help="list the jobs on record, oldest first")
+    listing.add_argument("stack", nargs="?", default="", metavar="STACK", help="only of this stack")
+    listing.set_defaults(func=_jobs)
+    follow = sub.add_parser(
+        "follow",
+        help="show a job's progress until it ends (default: the newest)",
+        description="Shows what the job has told and goes on until it ends. The exit status is 0 if it succeeded.",
+    )
+    follow.add_argument("job", nargs="?", default="", metavar="STACK|JOB", help="the newest of a stack, or this job")
+    follow.set_defaults(func=lambda args: follow_job(jobs.newest(args.job)))
     job = sub.add_parser("job", help="do a job's work (started by systemd)")
     job.add_argument("verb", choices=["run"])
     job.add_argument("job")
@@ -52,16 +58,13 @@ def _register_jobs(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _jobs(args: argparse.Namespace) -> int:
-    for name in jobs.listing():
-        say(f"{name}  {jobs.view(name).state}")
+    for name in jobs.listing(args.stack):
+        say(f"{name}  {jobs.view(name).state}  {jobs.note(name).get('label', '')}".rstrip())
     return 0
 
 
-def _follow(args: argparse.Namespace) -> int:
-    known = jobs.listing()
-    if not args.job and not known:
-        raise SlipwayError("There is no job on record.")
-    name = args.job or known[-1]
+def follow_job(name: str) -> int:
+    """Show the job's events until it ends; its error is raised."""
     offset = 0
     while True:
         current = jobs.view(name, offset, wait_seconds=5.0)
@@ -81,6 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(args.func(args))
     except SlipwayError as error:
         complain(error)
+        return 1
+    except PermissionError as error:
+        complain(f"You may not use {error.filename}. Run it with sudo.")
         return 1
     except KeyboardInterrupt:
         return 130

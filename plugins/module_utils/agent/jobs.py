@@ -108,8 +108,8 @@ def start(kind: str, request: dict[str, Any], label: str) -> str:
     job = f"{kind.replace('.', '-')}-{stamp}-{secrets.token_hex(3)}"
     place = directory(job)
     place.mkdir(mode=0o700)
-    note = {"kind": kind, "stack": request.get("stack", ""), "label": label, "key": key, "started": stamp}
-    write_json(place / "job.json", note)
+    about = {"kind": kind, "stack": request.get("stack", ""), "label": label, "key": key, "started": stamp}
+    write_json(place / "job.json", about)
     write_json(place / "request.json", {"kind": kind, "request": request})
     run(
         [
@@ -132,17 +132,36 @@ def start(kind: str, request: dict[str, Any], label: str) -> str:
 
 def _running_with(key: str) -> str | None:
     for job in listing():
-        note = read_json(directory(job) / "job.json", {})
-        if note.get("key") == key and not (directory(job) / "result.json").exists() and _unit_runs(job):
+        if note(job).get("key") == key and not (directory(job) / "result.json").exists() and _unit_runs(job):
             return job
     return None
 
 
-def listing() -> list[str]:
-    """Every job that is still on record, oldest first."""
+def listing(stack: str = "") -> list[str]:
+    """Every job (of a stack) that is still on record, oldest first."""
     if not JOBS_DIRECTORY.is_dir():
         return []
-    return [entry.name for entry in sorted(JOBS_DIRECTORY.iterdir(), key=lambda entry: entry.stat().st_mtime)]
+    found = {entry.name: note(entry.name) for entry in JOBS_DIRECTORY.iterdir()}
+    ordered = sorted(found, key=lambda job: (found[job].get("started", ""), job))
+    return [job for job in ordered if not stack or found[job].get("stack") == stack]
+
+
+def note(job: str) -> dict[str, Any]:
+    """What was asked for, without what may be secret: kind, stack, label, started."""
+    return dict(read_json(directory(job) / "job.json", {}))
+
+
+def newest(name: str = "") -> str:
+    """The job of this id, or the newest of this stack, or the newest of all."""
+    if name and name in listing():
+        return name
+    found = listing(name)
+    if not found:
+        raise SlipwayError(
+            f"There is no job {name} on record, and none of a stack of that name." if name else "No job is on record.",
+            hint="List the jobs with: slipway jobs",
+        )
+    return found[-1]
 
 
 def _prune() -> None:

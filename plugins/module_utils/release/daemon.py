@@ -87,6 +87,18 @@ class Daemon:
         raw = self.client.api.logs(identifier, tail=lines, stdout=True, stderr=True)
         return bytes(raw).decode(errors="replace")
 
+    def log_stream(
+        self, identifier: str, *, since: int | None = None, tail: int | None = None, follow: bool = False
+    ) -> Iterator[bytes]:
+        """What a container wrote, each line with its moment, in pieces of any size; nothing if it is gone."""
+        wanted = "all" if tail is None else tail
+        try:
+            yield from self.client.api.logs(
+                identifier, timestamps=True, stream=True, follow=follow, since=since, tail=wanted
+            )
+        except self.errors.NotFound:
+            return
+
     def stop(self, containers: list[Container]) -> None:
         """SIGTERM to all at once, each with its own grace period."""
         self._each(containers, lambda entry: self.client.api.stop(entry.id, timeout=entry.grace))
