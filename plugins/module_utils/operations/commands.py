@@ -122,5 +122,10 @@ def _logs(args: argparse.Namespace) -> int:
 
 def _exec(args: argparse.Namespace) -> int:
     choice = selection.Choice(args.slot, args.release, (args.service,))
-    command = args.words[1:] if args.words[:1] == ["--"] else args.words
+    command = without_dashes(args.words)
     return shell.run(selection.host_of(args.stack), choice, args.replica, command, args.user)
+
+
+def without_dashes(words: list[str]) -> list[str]:
+    """The command after `--`, which some versions of Python take out themselves."""
+    return words[1:] if words[:1] == ["--"] else words
