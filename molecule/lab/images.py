@@ -178,6 +178,7 @@ BROKEN = {
     "1.2.0-sick": "sick",
     "1.2.0-migration-fails": "migration_fails",
     "1.2.0-migration-hangs": "migration_hangs",
+    "1.2.0-abrupt": "abrupt",
 }
 
 

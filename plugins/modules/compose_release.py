@@ -175,6 +175,13 @@ options:
     description: Answers in a row that each health path must give.
     type: int
     default: 3
+  boot_cpu_shares:
+    description:
+      - CPU share (a weight; 1024 is normal) of the new slot's containers while they boot and are probed. An idle host
+        still gives them all of its CPU; on a busy one the slot that serves comes first.
+      - Before the traffic moves each container gets the C(cpu_shares) that the Compose file asks for. V(0) bounds nothing.
+    type: int
+    default: 128
   observe:
     description: Seconds for which the new release is watched under traffic before the old slot is let go.
     type: int
@@ -350,6 +357,7 @@ OPTIONS: dict[str, Any] = {
     "retain": {"type": "int", "default": 5},
     "health_timeout": {"type": "int", "default": 120},
     "probe_successes": {"type": "int", "default": 3},
+    "boot_cpu_shares": {"type": "int", "default": 128},
     "observe": {"type": "int", "default": 5},
     "drain_http": {"type": "int", "default": 30},
     "drain_websocket": {"type": "int", "default": 60},

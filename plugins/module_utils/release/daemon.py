@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +39,8 @@ class Container:
     ports: tuple[int, ...]
     grace: int
     health_log: tuple[str, ...] = field(default=(), repr=False)
+    cpu_shares: int = 0  # 0: never set, which is the normal share
+    labels: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
 
     @property
     def running(self) -> bool:
@@ -120,6 +122,10 @@ class Daemon:
         with ThreadPoolExecutor(STOP_WORKERS) as pool:
             list(pool.map(one, containers))
 
+    def set_cpu_shares(self, entry: Container, shares: int) -> None:
+        """Of a running container, without a restart."""
+        self._each([entry], lambda chosen: self.client.api.update_container(chosen.id, cpu_shares=shares))
+
     def networks(self, project: str) -> Iterator[Any]:
         yield from self.client.networks.list(filters={"label": f"{PROJECT}={project}"})
 
@@ -153,7 +159,8 @@ def container(data: dict[str, Any]) -> Container:
     state, config = data["State"], data["Config"]
     labels = config.get("Labels") or {}
     health = state.get("Health") or {}
-    bindings = (data.get("HostConfig") or {}).get("PortBindings") or {}
+    settings = data.get("HostConfig") or {}
+    bindings = settings.get("PortBindings") or {}
     live = (data.get("NetworkSettings") or {}).get("Ports") or {}
     return Container(
         id=data["Id"],
@@ -169,6 +176,8 @@ def container(data: dict[str, Any]) -> Container:
         ports=_host_ports(live) or _host_ports(bindings),
         grace=int(config.get("StopTimeout") or DEFAULT_GRACE),
         health_log=tuple(str(entry.get("Output") or "").strip() for entry in (health.get("Log") or [])[-5:]),
+        cpu_shares=int(settings.get("CpuShares") or 0),
+        labels=labels,
     )
 
 

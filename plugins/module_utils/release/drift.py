@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from . import edge, networks
+from . import cpu, edge, networks
 from .daemon import Container
 from .host import Host, Serving
 from .paths import DATA, other
@@ -31,6 +31,8 @@ def _containers(host: Host, active: Record, slot: str) -> Iterator[str]:
     data = host.daemon.containers(host.paths.project(DATA))
     yield from missing("slot " + slot, serving, active.running)
     yield from missing("data project", data, dict.fromkeys(active.groups.data, 1))
+    for entry, _wanted in cpu.bounded(serving):
+        yield f"The container {entry.name} still has the small share of the CPU that it booted with."
     if any(entry.running for entry in host.daemon.containers(host.paths.project(other(slot)))):
         yield f"The slot {other(slot)} runs although slot {slot} serves."
     on = {entry.service: entry.networks for entry in data}

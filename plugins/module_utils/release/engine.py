@@ -22,7 +22,7 @@ from typing import Any
 
 from ..common.errors import SlipwayError
 from ..common.events import Emitter
-from . import audit, drain, edge, fingerprint, health, images, planning, preflight, recovery, retention, state
+from . import audit, cpu, drain, edge, fingerprint, health, images, planning, preflight, recovery, retention, state
 from .host import Host, overrides, upstreams
 from .paths import StackPaths, other
 from .planning import Target
@@ -135,7 +135,9 @@ class Pipeline:
         images.pull(self.host.daemon, resolved.values(), self.host.emitter)
 
     def write(self) -> None:
-        made = overrides(self.record, self.target.model, self.slot, self.current.ports, self.host.paths)
+        made = overrides(
+            self.record, self.target.model, self.slot, self.current.ports, self.host.paths, self.wish.boot_cpu_shares
+        )
         if self.target.rollback:
             self.host.store.write_run(self.record, self.values, made)
         else:
@@ -192,6 +194,7 @@ class Pipeline:
         health.refuse_restarts(self.host.daemon, project, before)
         if not self.target.rollback:
             self.hooks("before_switch")
+        cpu.release(self.host.daemon, project)
 
     # --- the traffic moves
 

@@ -16,7 +16,7 @@ from ..common.events import Emitter
 from ..common.files import read_json
 from ..common.lock import FileLock
 from ..common.process import run
-from . import nginx, override, ports, state
+from . import cpu, nginx, override, ports, state
 from .daemon import Daemon
 from .model import Model
 from .paths import DATA, PORTS_LOCK, SLOTS, StackPaths, other
@@ -70,16 +70,16 @@ class Host:
         return FileLock(PORTS_LOCK, wait=PORTS_LOCK_SECONDS, what=f"port allocation of {self.paths.stack}")
 
 
-def overrides(release: Record, model: Model, slot: str, blocks: ports.Blocks, paths: StackPaths) -> dict[str, Any]:
+def overrides(
+    release: Record, model: Model, slot: str, blocks: ports.Blocks, paths: StackPaths, boot_cpu_shares: int
+) -> dict[str, Any]:
     """The generated Compose files of a release, by the name in `override.<name>.json`."""
     endpoints = {route.endpoint for route in release.spec.routes}
     in_slot = {endpoint: list(both[slot]) for endpoint, both in blocks.items() if endpoint in endpoints}
     project = paths.project(slot)
-    made = {
-        slot: override.for_slot(
-            release.spec, model, release.groups, slot, release.number, in_slot, release.images, project
-        )
-    }
+    life = release.groups
+    document = override.for_slot(release.spec, model, life, slot, release.number, in_slot, release.images, project)
+    made = {slot: cpu.bound(document, model, (*life.slot, *life.one_shot), boot_cpu_shares)}
     if release.groups.data:
         made[DATA] = override.for_data(
             release.spec, model, release.groups, release.number, release.images, paths.project(DATA)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 
 from ..common.errors import SlipwayError
-from . import audit, edge, images, state
+from . import audit, cpu, edge, images, state
 from .host import Host, Serving
 from .paths import other
 from .record import Record
@@ -151,6 +151,7 @@ def _up(host: Host, release: Record, slot: str) -> None:
     _revive(host, release, slot)
     host.slots.start(release, slot, values, deadline, recreate=False)
     host.slots.connect_data(release, slot)
+    cpu.release(host.daemon, host.paths.project(slot))
 
 
 def _with_images(host: Host, release: Record) -> None:

@@ -69,6 +69,7 @@ class Settings:
     retain: int = 5
     health_timeout: float = 120
     probe_successes: int = 3
+    boot_cpu_shares: int = 128
     observe: float = 5
     drain_http: float = 30
     drain_websocket: float = 60

@@ -113,6 +113,25 @@ def test_sigterm_finishes_what_is_in_flight(tmp_path: Path) -> None:
         assert process.wait(5) == 0
 
 
+def test_it_can_die_at_once_on_sigterm(tmp_path: Path) -> None:
+    with application(tmp_path, FAULT="abrupt") as (process, port):
+        answers: list[BaseException] = []
+
+        def wait_for_an_answer() -> None:
+            try:
+                ask(port, "/slow?seconds=5")
+            except OSError as error:
+                answers.append(error)
+
+        asking = threading.Thread(target=wait_for_an_answer)
+        asking.start()
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(1) == 143
+        asking.join(2)
+        assert len(answers) == 1
+
+
 def test_sigterm_closes_websockets_with_going_away(tmp_path: Path) -> None:
     with application(tmp_path) as (process, port), socket.create_connection(("127.0.0.1", port), timeout=5) as plain:
         key = base64.b64encode(os.urandom(16)).decode()
