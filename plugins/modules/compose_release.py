@@ -84,8 +84,10 @@ options:
         type: bool
         default: false
       sticky:
-        description: Whether a client address stays with one replica.
-        type: bool
+        description:
+          - What keeps a visitor with one replica, V(address) of the client, or a V(cookie) that Nginx gives; V(false) for
+            nothing. V(true) means V(address).
+        type: raw
         default: false
       rate_limit:
         description: Requests that one client address may make, for example V(10r/s).
@@ -118,6 +120,12 @@ options:
     type: list
     elements: str
     default: []
+  migrate_dump:
+    description:
+      - Whether the database is backed up before O(migrate) or the templates of O(tenants) run, to where role
+        P(slipway.vps.backup#role) is configured to. RV(dump) and the audit log name the backup.
+    type: bool
+    default: false
   migrate:
     description:
       - The command that migrates the database, once, from the new image, before any traffic moves. It has C(service),
@@ -296,6 +304,10 @@ warnings_of_release:
   returned: success
   type: list
   elements: str
+dump:
+  description: Id of the backup that was made before the migration; empty if none was.
+  returned: when a job was started
+  type: str
 diagnosis:
   description: What the containers said (status, health log, last lines of their logs).
   returned: when a release failed because of a container
@@ -326,7 +338,7 @@ ROUTE = {
     "port": {"type": "int", "required": True},
     "health": {"type": "str", "default": "/"},
     "websocket": {"type": "bool", "default": False},
-    "sticky": {"type": "bool", "default": False},
+    "sticky": {"type": "raw", "default": False},
     "rate_limit": {"type": "str"},
     "rate_burst": {"type": "int", "default": 20},
     "max_body_size": {"type": "str"},
@@ -346,6 +358,7 @@ OPTIONS: dict[str, Any] = {
     "data_services": {"type": "list", "elements": "str", "default": []},
     "exclusive_services": {"type": "list", "elements": "str", "default": []},
     "migrate": {"type": "dict"},
+    "migrate_dump": {"type": "bool", "default": False},
     "hooks": {"type": "dict", "default": {}},
     "files": {"type": "dict", "default": {}},
     "tenants": {"type": "dict", "default": {}, "no_log": True},

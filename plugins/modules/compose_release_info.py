@@ -81,6 +81,10 @@ releases:
       description: Its slot.
       type: str
       returned: success
+    dump:
+      description: Id of the backup that was made before its migration.
+      type: str
+      returned: success
     images:
       description: Image digests by service.
       type: dict
@@ -108,6 +112,10 @@ active:
   type: int
 slot:
   description: The slot that serves, if any.
+  returned: success
+  type: str
+audit:
+  description: What is wrong with the log, as a sentence, if somebody shortened or changed it; else empty.
   returned: success
   type: str
 phase:

@@ -40,6 +40,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     listing = verbs.add_parser("list", help="show the releases of a stack, newest first")
     listing.add_argument("stack")
     listing.add_argument("--json", action="store_true", help="print them as JSON")
+    listing.add_argument("--long", action="store_true", help="with the seconds of each phase and the image digests")
     listing.set_defaults(func=_list)
     boot = verbs.add_parser("boot", help="bring the active release up and finish or revert what was cut off")
     boot.add_argument("stack")
@@ -67,9 +68,12 @@ def _tell() -> Emitter:
 
 
 def _list(args: argparse.Namespace) -> int:
-    found = history.overview(args.stack, _paths(args))["releases"]
-    say(json.dumps(found, indent=2, sort_keys=True) if args.json else history.table(found))
-    return 0
+    found = history.overview(args.stack, _paths(args))
+    releases = found["releases"]
+    say(json.dumps(releases, indent=2, sort_keys=True) if args.json else history.table(releases, long=args.long))
+    if found["audit"]:
+        complain(found["audit"])
+    return 1 if found["audit"] else 0
 
 
 def _boot(args: argparse.Namespace) -> int:

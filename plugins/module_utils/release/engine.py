@@ -5,7 +5,7 @@
 """A release from its request to its end.
 
     lock, recover what was cut off, decide
-    preflight -> pull -> write -> data -> prepare -> migrate -> tenants -> start -> probe -> edge
+    preflight -> pull -> write -> data -> prepare -> dump -> migrate -> tenants -> start -> probe -> edge
     -> switch -> observe -> exclusive -> drain -> stop -> commit
 
 Every phase is recorded before it acts. Until `drain` a failure puts everything back: the flag first, then Nginx, then
@@ -22,7 +22,22 @@ from typing import Any
 
 from ..common.errors import SlipwayError
 from ..common.events import Emitter
-from . import audit, cpu, drain, edge, fingerprint, health, images, planning, preflight, recovery, retention, state
+from . import (
+    audit,
+    cpu,
+    drain,
+    dump,
+    edge,
+    fingerprint,
+    health,
+    images,
+    keepers,
+    planning,
+    preflight,
+    recovery,
+    retention,
+    state,
+)
 from .host import Host, overrides, upstreams
 from .paths import StackPaths, other
 from .planning import Target
@@ -68,6 +83,7 @@ def _unchanged(host: Host, current: State, *, changed: bool) -> dict[str, Any]:
         "phases": host.emitter.phases,
         "rolled_back": False,
         "warnings": [],
+        "dump": "",
     }
 
 
@@ -132,7 +148,14 @@ class Pipeline:
         if not self.target.rollback:
             resolved = planning.resolve_images(self.host, self.target.model, self.record, self.current)
         self.target = replace(self.target, record=replace(self.record, images=resolved))
+        # Twice: what nobody needs any more makes room first, and what was fetched is held before anybody prunes.
+        self.hold_images()
         images.pull(self.host.daemon, resolved.values(), self.host.emitter)
+        self.hold_images()
+
+    def hold_images(self) -> None:
+        references = keepers.wanted([*self.host.store.all(), self.record])
+        keepers.sync(self.host.daemon, self.host.paths.stack, references)
 
     def write(self) -> None:
         made = overrides(
@@ -163,6 +186,17 @@ class Pipeline:
         if held is None or held.release != self.record.number:
             self.host.slots.remove(self.slot)
         self.host.slots.create(self.record, self.slot, self.values)
+
+    def dump(self) -> None:
+        migrates = bool(self.record.spec.migrate or self.tenants_request)
+        if not self.wish.migrate_dump or self.target.rollback or not migrates:
+            return
+        if self.old is None and not dump.is_configured(self.host.paths.stack):
+            self.host.emitter.info("no dump: nothing served before, and no backup is configured yet")
+            return
+        made = dump.make(self.host.paths.stack, self.host.emitter)
+        self.target = replace(self.target, record=replace(self.record, dump=made))
+        self.host.store.write_record(self.record)
 
     def migrate(self) -> None:
         if self.target.rollback:
@@ -266,12 +300,9 @@ class Pipeline:
 
     def retain(self) -> None:
         held = [slot.release for slot in self.current.slots.values()]
-        kept_images = self.host.store.images()
-        gone = retention.expired(self.host.store.numbers(), self.wish.retain, held)
-        for reference in retention.unused_images(kept_images, gone):
-            images.remove(self.host.daemon, reference)
-        for number in gone:
+        for number in retention.expired(self.host.store.numbers(), self.wish.retain, held):
             self.host.store.remove(number)
+        self.hold_images()
 
     def hooks(self, moment: str) -> None:
         for position, command in enumerate(self.record.spec.hooks.get(moment, ()), 1):
@@ -301,7 +332,7 @@ class Pipeline:
         else:
             recovery.revert(self.host)
             self.current = self.host.store.state()
-            where = self.where_traffic_is()
+            where = self.where_traffic_is() + self.what_was_dumped()
         self.write_audit("failed", redact(str(cause), self.values, self.record), phase)
         message = f"R{self.record.label[1:]} was given up in phase {phase}: {cause.message} {where}"
         touched = state.PHASES.index(phase) >= state.PHASES.index("data")
@@ -319,6 +350,11 @@ class Pipeline:
         moved = "The traffic was moved back" if self.traffic_moved else "The traffic never moved"
         return f"{moved}: {self.old.label} serves from slot {self.old_slot}."
 
+    def what_was_dumped(self) -> str:
+        if not self.record.dump:
+            return ""
+        return f" The database was dumped before the migration: backup {self.record.dump}."
+
     def write_audit(self, result: str, reason: str, phase: str = "") -> None:
         audit.append(
             self.host.paths.audit,
@@ -331,6 +367,7 @@ class Pipeline:
                 "from": self.old.number if self.old else None,
                 "by": self.wish.requested_by,
                 "images": dict(self.record.images),
+                "dump": self.record.dump,
                 "phases": self.host.emitter.phases,
                 "result": result,
                 "phase": phase,
@@ -348,6 +385,7 @@ class Pipeline:
             "phases": self.host.emitter.phases,
             "rolled_back": self.traffic_moved and self.current.transition is None and not self.serves(),
             "warnings": self.warnings,
+            "dump": self.record.dump,
         }
 
     def serves(self) -> bool:

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import json
 import secrets as random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +39,21 @@ def of_secret(value: str, with_key: bytes) -> str:
     return hmac.new(with_key, value.encode(), hashlib.sha256).hexdigest()[:12]
 
 
-def of_release(spec: Spec, templates: Sequence[str], with_key: bytes) -> str:
+def of_release(spec: Spec, templates: Mapping[str, str], with_key: bytes) -> str:
     """Of everything that decides what runs. `templates` are the checksums of the tenants' SQL templates."""
     content: dict[str, Any] = {
         **spec.public(),
         "secrets": {name: of_secret(value, with_key) for name, value in spec.secrets.items()},
-        "templates": list(templates),
+        "templates": dict(templates),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def of_templates(tenants: Mapping[str, Any]) -> list[str]:
-    """Checksums of the SQL templates in a tenants request."""
-    return [
-        hashlib.sha256(json.dumps(template, sort_keys=True, default=str).encode()).hexdigest()
-        for template in tenants.get("templates") or []
-    ]
+def of_templates(tenants: Mapping[str, Any]) -> dict[str, str]:
+    """Checksums of the SQL templates in a tenants request, by their names."""
+    return {
+        str(template.get("name") or position): hashlib.sha256(
+            json.dumps(template, sort_keys=True, default=str).encode()
+        ).hexdigest()
+        for position, template in enumerate(tenants.get("templates") or [], 1)
+    }

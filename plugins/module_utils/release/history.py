@@ -6,14 +6,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from . import audit
 from .paths import StackPaths
 from .store import Store
 
-TEXTS = ("name", "kind", "result", "reason", "phase", "at", "by", "slot")
+TEXTS = ("name", "kind", "result", "reason", "phase", "at", "by", "slot", "dump")
 COLUMNS = ("release", "name", "kind", "result", "by", "at", "seconds", "slot")
 
 
@@ -29,7 +29,13 @@ def overview(stack: str, paths: StackPaths | None = None) -> dict[str, Any]:
     if serving:
         serving["active"] = True
     slot = current.active.slot if current.active else None
-    return {"releases": entries, "active": active, "slot": slot, "phase": current.phase}
+    return {
+        "releases": entries,
+        "active": active,
+        "slot": slot,
+        "phase": current.phase,
+        "audit": audit.altered(store.paths.audit),
+    }
 
 
 def _entry(entry: Mapping[str, Any], kept: set[int]) -> dict[str, Any]:
@@ -47,10 +53,34 @@ def _entry(entry: Mapping[str, Any], kept: set[int]) -> dict[str, Any]:
     }
 
 
-def table(entries: Sequence[dict[str, Any]]) -> str:
-    """For a terminal; the release that serves is marked."""
-    rows = [COLUMNS, *(tuple(str(entry[name]) for name in COLUMNS) for entry in entries)]
+def table(entries: Sequence[dict[str, Any]], *, long: bool = False) -> str:
+    """For a terminal; the release that serves is marked, and what failed says why below its line."""
+    rows = [COLUMNS, *(tuple(_cell(entry[name]) for name in COLUMNS) for entry in entries)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    marks = [" ", *("*" if entry["active"] else " " for entry in entries)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join(f"{mark} {line}".rstrip() for mark, line in zip(marks, lines, strict=True))
+    lines = [_line(" ", rows[0], widths)]
+    for entry, row in zip(entries, rows[1:], strict=True):
+        lines.append(_line("*" if entry["active"] else " ", row, widths))
+        lines += [f"    {text}" for text in _below(entry, long=long)]
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    return "-" if value in (None, "") else str(value)
+
+
+def _line(mark: str, row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+    return f"{mark} {cells}".rstrip()
+
+
+def _below(entry: Mapping[str, Any], *, long: bool) -> Iterator[str]:
+    if entry["reason"]:
+        yield f"{entry['phase']}: {entry['reason']}" if entry["phase"] else entry["reason"]
+    if not long:
+        return
+    if entry["phases"]:
+        yield "phases: " + ", ".join(f"{phase['name']} {phase['seconds']:g} s" for phase in entry["phases"])
+    for service, image in sorted(entry["images"].items()):
+        yield f"image {service}: {image}"
+    if entry["dump"]:
+        yield f"dump before the migration: backup {entry['dump']}"

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .paths import SLOTS, StackPaths
-from .spec import TENANTS, Route, Spec
+from .spec import ADDRESS, COOKIE, TENANTS, Route, Spec
 
 HEADER = "# Written by Slipway at each release that changes it. Changes made by hand are lost.\n"
 RELEASE_PATH = "/.well-known/slipway/release"
@@ -63,6 +63,8 @@ def _upstreams_text(spec: Spec, upstreams: Upstreams) -> str:
         if route.rate_limit:
             zone = _zone(spec.stack, route)
             blocks.append(f"limit_req_zone $binary_remote_addr zone={zone}:10m rate={route.rate_limit};\n")
+        if route.sticky == COOKIE:
+            blocks.append(_cookie_maps(spec.stack, route))
         for slot in SLOTS:
             ports = upstreams.get(slot, {}).get(route.name, [])
             blocks.append(_upstream(spec.stack, route, slot, ports))
@@ -70,11 +72,32 @@ def _upstreams_text(spec: Spec, upstreams: Upstreams) -> str:
 
 
 def _upstream(stack: str, route: Route, slot: str, ports: Sequence[int]) -> str:
-    lines = ["hash $remote_addr consistent;"] if route.sticky else []
+    key = {ADDRESS: "$remote_addr", COOKIE: f"${_cookie(stack, route)}_key"}.get(route.sticky)
+    lines = [f"hash {key} consistent;"] if key else []
     # A server that cannot be reached is tried again at once: it is the only one, or its neighbours take over.
     lines += [f"server 127.0.0.1:{port} max_fails=0;" for port in ports] or [NOWHERE]
     body = "".join(f"    {line}\n" for line in lines)
     return f"upstream {stack}_{route.name}_{slot} {{\n{body}}}\n"
+
+
+def _cookie(stack: str, route: Route) -> str:
+    """The name of the cookie, which has to be fit for an Nginx variable; a stack's or route's name may not be."""
+    return f"slipway_{hashlib.sha256(f'{stack}/{route.name}'.encode()).hexdigest()[:8]}"
+
+
+def _cookie_maps(stack: str, route: Route) -> str:
+    """Who comes without a cookie is given one, and is led by it from the first request on."""
+    cookie = _cookie(stack, route)
+    attributes = "Path=/; Secure; HttpOnly; SameSite=Lax"
+    return f"""map $cookie_{cookie} ${cookie}_key {{
+    "" $request_id;
+    default $cookie_{cookie};
+}}
+map $cookie_{cookie} ${cookie}_set {{
+    "" "{cookie}=$request_id; {attributes}";
+    default "";
+}}
+"""
 
 
 def _zone(stack: str, route: Route) -> str:
@@ -156,6 +179,12 @@ def _location(spec: Spec, route: Route, match: str, *, maintenance: bool) -> str
             lines += [f"limit_req zone={_zone(spec.stack, route)}{burst};", "limit_req_status 429;"]
     if route.max_body_size:
         lines.append(f"client_max_body_size {route.max_body_size};")
+    if route.sticky == COOKIE:
+        # A location with a header of its own no longer has those of its server.
+        lines += [
+            f"include {SNIPPETS}/headers.conf;",
+            f"add_header Set-Cookie ${_cookie(spec.stack, route)}_set always;",
+        ]
     lines += [
         f"proxy_pass http://{spec.stack}_{route.name}_$slipway_slot;",
         f"include {SNIPPETS}/proxy.conf;",

@@ -6,17 +6,15 @@
 
 from __future__ import annotations
 
-import difflib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from ..common.errors import SlipwayError
 from ..common.events import Emitter
-from . import audit, compose, drift, edge, fingerprint, images, ports, record, rules, state
-from .host import Host, Serving, upstreams
+from . import audit, compose, drift, edge, fingerprint, images, ports, record, rollback, rules, state
+from .announcement import difference, document, files, inputs
+from .host import Host, Serving, overrides, upstreams
 from .model import Model, endpoints
 from .paths import StackPaths, other
 from .record import Record
@@ -83,17 +81,17 @@ def plan(request: Mapping[str, Any], *, check: bool = False, paths: StackPaths |
     target = make_target(host, request, spec, wish, current, action)
     if check:
         target = replace(target, record=replace(target.record, images=_resolve(host, target, current)))
-    return _of_target(host, current, target, action, reasons)
+    return _of_target(host, wish, current, target, action, reasons)
 
 
 def decide(host: Host, request: Mapping[str, Any], spec: Spec, wish: Settings, current: State) -> tuple[str, list[str]]:
     """The action, and the sentences that explain it."""
     serving = host.serving(current)
     if request.get("action") == ROLLBACK:
-        chosen = rollback_number(host, current, wish)
-        if serving and chosen == serving.record.number:
+        chosen = rollback_record(host, current, wish)
+        if serving and chosen.number == serving.record.number:
             return _keep(host, current, serving)
-        return ROLLBACK, [f"Release number {chosen} was asked for."]
+        return ROLLBACK, [f"The way back leads to {chosen.label}."]
     if current.active is None or serving is None:
         return DEPLOY, ["No release of this stack serves yet."]
     mark = _fingerprint(host, request, spec)
@@ -114,6 +112,12 @@ def _fingerprint(host: Host, request: Mapping[str, Any], spec: Spec) -> str:
     return fingerprint.of_release(spec, templates, fingerprint.key(host.paths.key))
 
 
+def _today(host: Host, serving: Serving) -> dict[str, str]:
+    """The secrets that the serving release runs with, which need not be those that it was released with."""
+    values = host.store.values(serving.record.number)
+    return {name: values[name] for name in serving.record.spec.secrets if name in values}
+
+
 def differences(host: Host, spec: Spec, active: Record) -> list[str]:
     """Which inputs differ from those of the active release, by name."""
     before, after = active.spec.public(), spec.public()
@@ -123,33 +127,8 @@ def differences(host: Host, spec: Spec, active: Record) -> list[str]:
     return [f"Different from the release that serves: {', '.join(names) or 'templates'}."]
 
 
-def rollback_number(host: Host, current: State, wish: Settings) -> int:
-    """The release to go back to: the one asked for by number or name, or the newest older one that served."""
-    if current.active is None:
-        raise SlipwayError(
-            f"No release of {current.stack} serves, so there is nothing to roll back from.",
-            hint="Deploy one first.",
-        )
-    kept = [release for release in host.store.all() if release.served]
-    serving = current.active.release
-    if wish.rollback_to:
-        chosen = [r for r in kept if wish.rollback_to in (str(r.number), r.name)]
-        # A name may have been released more than once: its newest release is meant.
-        number = max((r.number for r in chosen), default=None)
-        complaint = f"No release {wish.rollback_to} that served is kept."
-    else:
-        number = max((r.number for r in kept if r.number < serving), default=None)
-        complaint = "No release older than the one that serves is kept."
-    if number is None:
-        raise SlipwayError(complaint, hint=f"List them with: slipway release list {current.stack}")
-    crossed = [r for r in kept if number < r.number <= serving and r.spec.contract]
-    if crossed and not wish.force:
-        raise SlipwayError(
-            f"Going back to release number {number} would cross {crossed[0].label}, which is marked as contract: it "
-            "removed something from the database that older releases need.",
-            hint="Restore a backup, or set stack_force if you know that it works.",
-        )
-    return number
+def rollback_record(host: Host, current: State, wish: Settings) -> Record:
+    return rollback.choose(current, host.store.all(), wish.rollback_to, force=wish.force)
 
 
 def make_target(
@@ -174,21 +153,21 @@ def make_target(
         fingerprint=_fingerprint(host, request, spec),
         created=audit.now(),
         by=wish.requested_by,
+        templates=fingerprint.of_templates(request.get("tenants") or {}),
+        follows=current.active.release if current.active else None,
     )
     return Target(release, model, spec.values, rollback=False)
 
 
 def _kept_target(host: Host, spec: Spec, wish: Settings, current: State) -> Target:
-    kept = host.store.read(rollback_number(host, current, wish))
-    secrets = dict(kept.spec.secrets)
-    if wish.rollback_secrets == "current":
-        serving = host.serving(current)
-        today = spec.secrets or (serving.record.spec.secrets if serving else {})
-        secrets.update(today)
-    running = replace(kept.spec, secrets=secrets)
+    kept = rollback_record(host, current, wish)
+    serving = host.serving(current)
+    today = {**(_today(host, serving) if serving else {}), **spec.secrets}
+    running = replace(kept.spec, secrets=rollback.secrets(kept, today, wish.rollback_secrets))
     model = compose.read_model(kept.spec.stack, str(host.paths.files), kept.spec.compose, running.values)
-    # The fingerprint is the stored one if the secrets are too, so that the next deploy knows the release again.
-    return Target(kept, model, running.values, rollback=True)
+    # Of what it runs with, so that a deploy with other secrets is a new release and one with the same is none.
+    mark = fingerprint.of_release(running, kept.templates, fingerprint.key(host.paths.key))
+    return Target(replace(kept, fingerprint=mark), model, running.values, rollback=True)
 
 
 def _resolve(host: Host, target: Target, current: State) -> dict[str, str]:
@@ -217,6 +196,7 @@ def transition(target: Target, current: State, by: str, blocks: ports.Blocks, id
         by=by,
         fingerprint=target.record.fingerprint,
         upstreams=upstreams(target.record.spec, blocks, slot),
+        contract=target.record.spec.contract and not target.rollback,
     )
 
 
@@ -228,7 +208,8 @@ def blocks_for(host: Host, target: Target, current: State) -> dict[str, dict[str
 def _on_bare_host(spec: Spec, reason: str, current: State | None = None) -> Plan:
     seen = current or State(spec.stack)
     active = seen.active
-    diff = [_difference(f"release of {spec.stack}", "", _inputs(spec, None, ""))]
+    names = "".join(f"env {name}: {value}\n" for name, value in sorted(spec.env.items()))
+    diff = [difference(f"release of {spec.stack}", "", f"release: {spec.release}\n{names}")]
     return Plan(
         DEPLOY, seen.next_release, spec.release, active.release if active else None, seen.idle_slot, [reason], [], diff
     )
@@ -245,19 +226,17 @@ def _of_active(host: Host, current: State, action: str, reasons: list[str]) -> P
     serving = host.serving(current)
     number = serving.record.number if serving else None
     name, slot = (serving.record.name, serving.slot) if serving else ("", "")
-    diff = [_difference(f"state of {current.stack}", "".join(f"{r}\n" for r in reasons), "")] if reasons else []
+    diff = [difference(f"state of {current.stack}", "".join(f"{r}\n" for r in reasons), "")] if reasons else []
     return Plan(action, number, name, previous(host, current), slot, reasons, [], diff)
 
 
 def previous(host: Host, current: State) -> int | None:
-    """The release in the other slot, or the newest older one: what a rollback goes back to."""
-    if current.active is None:
-        return None
-    served = [release.number for release in host.store.all() if release.served]
-    return max((number for number in served if number < current.active.release), default=None)
+    """What a rollback goes back to."""
+    found = rollback.before(current, host.store.all())
+    return found.number if found else None
 
 
-def _of_target(host: Host, current: State, target: Target, action: str, reasons: list[str]) -> Plan:
+def _of_target(host: Host, wish: Settings, current: State, target: Target, action: str, reasons: list[str]) -> Plan:
     serving = host.serving(current)
     active = serving.record if serving else None
     release = target.record
@@ -266,18 +245,21 @@ def _of_target(host: Host, current: State, target: Target, action: str, reasons:
     moving = transition(target, current, "", blocks, "plan")
     after = state.begin(current, moving, blocks, upstreams(release.spec, blocks, other(slot)))
     key = fingerprint.key(host.paths.key)
-    before_text = ""
-    if serving:
-        before_secrets = _secrets(host, serving.record, key)
-        before_text = _inputs(serving.record.spec, serving.record.images, serving.slot, before_secrets)
-    after_secrets = {name: fingerprint.of_secret(target.values[name], key) for name in release.spec.secrets}
+    made = overrides(release, target.model, slot, blocks, host.paths, wish.boot_cpu_shares)
     diff = [
-        _difference(
-            f"release of {current.stack}", before_text, _inputs(release.spec, release.images, slot, after_secrets)
+        difference(
+            f"release of {current.stack}",
+            _before(host, serving, key) if serving else "",
+            inputs(release, slot, _marks(release, target.values, key)),
         ),
-        _difference("compose.yml", active.spec.compose if active else "", release.spec.compose),
+        difference("compose.yml", active.spec.compose if active else "", release.spec.compose),
+        difference(
+            f"override.{slot}.json",
+            document(host.store.override(serving.record.number, serving.slot)) if serving else "",
+            document(made[slot]),
+        ),
     ]
-    diff += files_diff(edge.current(host.paths), host.nginx_files(release.spec, after))
+    diff += files(edge.current(host.paths), host.nginx_files(release.spec, after))
     return Plan(
         action=action,
         release=release.number,
@@ -290,8 +272,13 @@ def _of_target(host: Host, current: State, target: Target, action: str, reasons:
     )
 
 
-def _secrets(host: Host, release: Record, key: bytes) -> dict[str, str]:
-    values = host.store.values(release.number)
+def _before(host: Host, serving: Serving, key: bytes) -> str:
+    values = host.store.values(serving.record.number)
+    return inputs(serving.record, serving.slot, _marks(serving.record, values, key))
+
+
+def _marks(release: Record, values: Mapping[str, str], key: bytes) -> dict[str, str]:
+    """Of the secrets that the release runs with."""
     return {name: fingerprint.of_secret(values.get(name, ""), key) for name in release.spec.secrets}
 
 
@@ -304,44 +291,3 @@ def data_changes(current: State, release: Record) -> list[str]:
         for name, mark in sorted(release.data_definitions.items())
         if name in known and known[name] != mark
     ]
-
-
-def files_diff(before: Mapping[Path, str], after: Mapping[Path, str]) -> list[dict[str, str]]:
-    paths = sorted({*before, *after})
-    return [_difference(str(path), before.get(path, ""), after.get(path, "")) for path in paths]
-
-
-def _difference(name: str, before: str, after: str) -> dict[str, str]:
-    return {"before_header": name, "after_header": name, "before": before, "after": after}
-
-
-def _inputs(spec: Spec, resolved: Mapping[str, str] | None, slot: str, secrets: Mapping[str, str] | None = None) -> str:
-    """What decides a release, one fact a line; secrets by their keyed fingerprint only."""
-    lines = [f"release: {spec.release}"]
-    if slot:
-        lines.append(f"slot: {slot}")
-    for name, value in sorted((resolved or {}).items()):
-        lines.append(f"image {name}: {value}")
-    lines += [f"env {name}: {value}" for name, value in sorted(spec.env.items())]
-    lines += [f"secret {name}: (fingerprint {(secrets or {}).get(name, 'unknown')})" for name in sorted(spec.secrets)]
-    for route in spec.routes:
-        lines.append(f"route {route.name}: {route.host}{route.path} -> {route.service}:{route.port}")
-    lines += [f"replicas {name}: {count}" for name, count in sorted(spec.replicas.items())]
-    lines += [f"limits {name}: {dict(sorted(limits.items()))}" for name, limits in sorted(spec.limits.items())]
-    lines += [f"data service: {name}" for name in spec.data_services]
-    lines += [f"exclusive service: {name}" for name in spec.exclusive_services]
-    if spec.migrate:
-        lines.append(f"migrate: {spec.migrate.service} {' '.join(spec.migrate.argv)}".rstrip())
-    for moment, commands in sorted(spec.hooks.items()):
-        lines += [f"hook {moment}: {command.service} {' '.join(command.argv)}".rstrip() for command in commands]
-    lines += [f"file {name}: {checksum}" for name, checksum in sorted(spec.files.items())]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def as_text(diff: Sequence[Mapping[str, str]]) -> str:
-    """The diff as a unified one, for people on the host."""
-    lines: list[str] = []
-    for entry in diff:
-        before, after = entry["before"].splitlines(), entry["after"].splitlines()
-        lines += difflib.unified_diff(before, after, entry["before_header"], entry["after_header"], lineterm="")
-    return "\n".join(lines)

@@ -34,6 +34,9 @@ class Record:
     by: str
     served: bool = False
     origin: Mapping[str, str] = field(default_factory=dict)
+    templates: Mapping[str, str] = field(default_factory=dict)  # checksums of the tenants' SQL templates
+    follows: int | None = None  # the release that served when this one was made
+    dump: str = ""  # the backup that was made before its migration
 
     @property
     def name(self) -> str:
@@ -60,7 +63,15 @@ class Record:
 
 
 def make(
-    number: int, spec: Spec, model: Model, images: Mapping[str, str], fingerprint: str, created: str, by: str
+    number: int,
+    spec: Spec,
+    model: Model,
+    images: Mapping[str, str],
+    fingerprint: str,
+    created: str,
+    by: str,
+    templates: Mapping[str, str] | None = None,
+    follows: int | None = None,
 ) -> Record:
     """The record of a release that has not run yet."""
     life = groups(model, spec)
@@ -78,6 +89,8 @@ def make(
         created=created,
         by=by,
         origin={name: model.image(name) for name in model.services},
+        templates=templates or {},
+        follows=follows,
     )
 
 
@@ -110,4 +123,7 @@ def load(data: Mapping[str, Any], compose: str, secrets: Mapping[str, str], imag
         by=data["by"],
         served=data["served"],
         origin=data["origin"],
+        templates=data.get("templates", {}),
+        follows=data.get("follows"),
+        dump=data.get("dump", ""),
     )

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 
 from ..common.errors import SlipwayError
-from . import audit, cpu, edge, images, state
+from . import audit, cpu, edge, images, keepers, state
 from .host import Host, Serving
 from .paths import other
 from .record import Record
@@ -26,7 +26,7 @@ def recover(host: Host) -> bool:
     if moving is None:
         return False
     host.emitter.info(f"release number {moving.release} was cut off in phase {moving.phase}")
-    name = host.store.read(moving.release).name if moving.release in host.store.numbers() else ""
+    kept = host.store.read(moving.release) if moving.release in host.store.numbers() else None
     with host.emitter.phase("recover"):
         decision = state.recovery(current, _new_is_healthy(host, current))
         if decision == "finish":
@@ -40,10 +40,12 @@ def recover(host: Host) -> bool:
             "id": moving.id,
             "kind": moving.kind,
             "release": moving.release,
-            "name": name,
+            "name": kept.name if kept else "",
             "slot": moving.slot,
             "from": current.active.release if current.active else None,
             "by": moving.by,
+            "images": dict(kept.images) if kept else {},
+            "dump": kept.dump if kept else "",
             "phases": list(host.emitter.phases),
             "phase": moving.phase,
             "result": "finished after an interruption" if decision == "finish" else "reverted after an interruption",
@@ -147,6 +149,7 @@ def _up(host: Host, release: Record, slot: str) -> None:
     values: Mapping[str, str] = host.store.values(release.number)
     deadline = time.monotonic() + START_SECONDS
     _with_images(host, release)
+    keepers.sync(host.daemon, host.paths.stack, keepers.wanted(host.store.all()))
     host.slots.start_data(release, values, deadline)
     _revive(host, release, slot)
     host.slots.start(release, slot, values, deadline, recreate=False)

@@ -68,6 +68,13 @@ def _roles_of_services(spec: Spec, model: Model) -> Iterator[Problem]:
     for name, count in spec.replicas.items():
         if count > 1 and name in {*spec.data_services, *spec.exclusive_services}:
             yield (f"stack_replicas asks for {count} of {name}, which may run once only.", "Leave it out there.")
+    for name in sorted({*spec.data_services, *spec.exclusive_services} & set(model.services) - set(spec.replicas)):
+        count = model.replicas(name, {})
+        if count > 1:
+            yield (
+                f"The Compose file asks for {count} replicas of {name}, which may run once only.",
+                "Remove its scale or deploy.replicas.",
+            )
 
 
 def _container_names(_spec: Spec, model: Model) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ from ..common import validate
 from ..common.errors import SlipwayError
 
 TENANTS = "tenants"
+ADDRESS, COOKIE = "address", "cookie"
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED_ENV = re.compile(r"PATH|HOME|SHELL|RELEASE|(?:DOCKER|COMPOSE|LD|PYTHON|SYSTEMD)_.*")
 SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -40,7 +41,7 @@ class Route:
     port: int
     health: str = "/"
     websocket: bool = False
-    sticky: bool = False
+    sticky: str = ""  # what keeps a visitor with one replica: address or cookie
     rate_limit: str = ""
     rate_burst: int = 20
     max_body_size: str = ""
@@ -79,6 +80,7 @@ class Settings:
     rollback_to: str = ""
     rollback_secrets: str = "current"
     requested_by: str = ""
+    migrate_dump: bool = False
 
 
 @dataclass(frozen=True)
@@ -270,12 +272,23 @@ def _route(entry: Mapping[str, Any], domain: str, taken: set[str]) -> Route:
         port=port,
         health=_path(f"health of route {name}", entry.get("health") or "/", QUERY_PATH),
         websocket=websocket,
-        sticky=bool(entry.get("sticky")),
+        sticky=_sticky(name, entry.get("sticky")),
         rate_limit=rate,
         rate_burst=_whole(f"rate_burst of route {name}", entry.get("rate_burst", 20), 0),
         max_body_size=_size(f"max_body_size of route {name}", size) if size else "",
         timeout=_whole(f"timeout of route {name}", entry.get("timeout") or (3600 if websocket else 60), 1),
     )
+
+
+def _sticky(route: str, value: Any) -> str:
+    """A plain `true` means the address of the client."""
+    if isinstance(value, bool) or not value:
+        return ADDRESS if value else ""
+    if value not in (ADDRESS, COOKIE):
+        raise SlipwayError(
+            f"The sticky of route {route} is {value!r}.", hint="Use address, cookie or false; true means address."
+        )
+    return str(value)
 
 
 def _free_name(base: str, taken: set[str]) -> str:

@@ -22,6 +22,7 @@ PHASES = (
     "write",
     "data",
     "prepare",
+    "dump",
     "migrate",
     "tenants",
     "start",
@@ -77,6 +78,7 @@ class Transition:
     by: str
     fingerprint: str
     upstreams: Mapping[str, list[int]] = field(default_factory=dict)
+    contract: bool = False  # its migration removes something that older releases need
 
     @property
     def reached(self) -> int:
@@ -94,6 +96,7 @@ class State:
     ports: Mapping[str, Mapping[str, list[int]]] = field(default_factory=dict)
     data_images: Mapping[str, str] = field(default_factory=dict)
     data_definitions: Mapping[str, str] = field(default_factory=dict)
+    contracts: tuple[int, ...] = ()  # releases marked as contract whose migration has begun, whatever became of them
     transition: Transition | None = None
 
     @property
@@ -117,6 +120,7 @@ def load(stack: str, data: Mapping[str, Any] | None) -> State:
         ports=data.get("ports", {}),
         data_images=data.get("data_images", {}),
         data_definitions=data.get("data_definitions", {}),
+        contracts=tuple(data.get("contracts", ())),
         transition=Transition(**data["transition"]) if data.get("transition") else None,
     )
 
@@ -154,7 +158,10 @@ def advance(state: State, phase: str) -> State:
     held = state.slots.get(transition.slot)
     emptied = PHASES.index(phase) >= TOUCHES_SLOT and held is not None and held.release != transition.release
     slots = _without(state, transition.slot) if emptied else state.slots
-    return replace(state, transition=replace(transition, phase=phase), slots=slots)
+    contracts = state.contracts
+    if transition.contract and phase == "migrate" and transition.release not in contracts:
+        contracts = (*contracts, transition.release)
+    return replace(state, transition=replace(transition, phase=phase), slots=slots, contracts=contracts)
 
 
 def commit(state: State) -> State:

@@ -97,11 +97,13 @@ class Store:
         """The variables that the release runs with."""
         return dotenv.parse((self.paths.release(number) / "env").read_text(encoding="utf-8"))
 
+    def override(self, number: int, slot: str) -> dict[str, Any] | None:
+        """The generated Compose file of a slot."""
+        found: dict[str, Any] | None = read_json(self.paths.release(number) / f"override.{slot}.json")
+        return found
+
     def all(self) -> list[Record]:
         return [self.read(number) for number in self.numbers()]
-
-    def images(self) -> dict[int, dict[str, str]]:
-        return {number: read_json(self.paths.release(number) / "images.json", {}) for number in self.numbers()}
 
     def remove(self, number: int) -> None:
         place = self.paths.release(number)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
 from ansible_collections.slipway.vps.plugins.module_utils.release import nginx
 from ansible_collections.slipway.vps.plugins.module_utils.release.paths import StackPaths
 from ansible_collections.slipway.vps.plugins.module_utils.release.spec import Spec, parse
@@ -72,6 +73,36 @@ def test_switches_of_a_route(request_: dict) -> None:
     assert "upstream shop_web_blue {\n    hash $remote_addr consistent;" in made["upstreams.conf"]
     for line in ("limit_req zone=shop_web burst=5 nodelay;", "client_max_body_size 5m;", "proxy_read_timeout 90s;"):
         assert line in made["shop.test.conf"]
+
+
+def test_a_cookie_keeps_a_visitor_with_one_replica(request_: dict) -> None:
+    request_["routes"] = [{"name": "my-web", "service": "web", "port": 3000, "sticky": "cookie"}]
+    made = render(parse(request_))
+    upstreams, host = made["upstreams.conf"], made["shop.test.conf"]
+    cookie = upstreams.split("map $cookie_", 1)[1].split(" ", 1)[0]
+    assert cookie.replace("_", "").isalnum()
+    assert f'map $cookie_{cookie} ${cookie}_key {{\n    "" $request_id;\n    default $cookie_{cookie};\n}}' in upstreams
+    assert f'"" "{cookie}=$request_id; Path=/; Secure; HttpOnly; SameSite=Lax";' in upstreams
+    assert f"upstream shop_my-web_blue {{\n    hash ${cookie}_key consistent;" in upstreams
+    assert f"add_header Set-Cookie ${cookie}_set always;" in host
+    # With a header of its own, a location has to ask for the common ones again.
+    location = host[host.index("location / {") :]
+    assert "include /etc/nginx/slipway/snippets/headers.conf;" in location
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [(True, "address"), ("address", "address"), ("cookie", "cookie"), (False, ""), (None, ""), ("", "")],
+)
+def test_sticky(request_: dict, given: object, meant: str) -> None:
+    request_["routes"][0]["sticky"] = given
+    assert parse(request_).routes[0].sticky == meant
+
+
+def test_another_sticky_is_refused(request_: dict) -> None:
+    request_["routes"][0]["sticky"] = "header"
+    with pytest.raises(SlipwayError, match="Use address, cookie or false"):
+        parse(request_)
 
 
 def test_a_health_path_answers_during_maintenance(spec: Spec) -> None:

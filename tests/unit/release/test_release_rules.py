@@ -47,6 +47,7 @@ def test_the_sample_application_is_accepted(spec: Spec, model: Model) -> None:
         ("web", {"healthcheck": {"test": ["NONE"]}}, "web has no health check"),
         ("dashboard", {"network_mode": "host"}, "host's network"),
         ("dashboard", {"networks": {"frontend": {"ipv4_address": "10.0.0.2"}}}, "fixed address"),
+        ("postgres", {"deploy": {"replicas": 2}}, "asks for 2 replicas of postgres"),
         ("postgres", {"depends_on": {"api": {"condition": "service_started"}}}, "comes and goes"),
     ],
 )
