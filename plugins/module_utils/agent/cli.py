@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 from ..backup import commands as backup
 from ..common.errors import SlipwayError
-from ..common.events import sentence
 from ..common.terminal import complain, say
 from ..common.version import __version__
 from ..operations import commands as operations
@@ -50,7 +49,7 @@ def _register_jobs(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         description="Shows what the job has told and goes on until it ends. The exit status is 0 if it succeeded.",
     )
     follow.add_argument("job", nargs="?", default="", metavar="STACK|JOB", help="the newest of a stack, or this job")
-    follow.set_defaults(func=lambda args: follow_job(jobs.newest(args.job)))
+    follow.set_defaults(func=lambda args: jobs.follow(jobs.newest(args.job)))
     job = sub.add_parser("job", help="do a job's work (started by systemd)")
     job.add_argument("verb", choices=["run"])
     job.add_argument("job")
@@ -60,21 +59,6 @@ def _register_jobs(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def _jobs(args: argparse.Namespace) -> int:
     for name in jobs.listing(args.stack):
         say(f"{name}  {jobs.view(name).state}  {jobs.note(name).get('label', '')}".rstrip())
-    return 0
-
-
-def follow_job(name: str) -> int:
-    """Show the job's events until it ends; its error is raised."""
-    offset = 0
-    while True:
-        current = jobs.view(name, offset, wait_seconds=5.0)
-        offset = current.offset
-        for event in current.events:
-            say(sentence(event))
-        if current.finished:
-            break
-    if current.error:
-        raise SlipwayError.from_dict(current.error)
     return 0
 
 

@@ -164,6 +164,14 @@ def newest(name: str = "") -> str:
     return found[-1]
 
 
+def newest_of(stack: str, kinds: tuple[str, ...]) -> str:
+    """The newest job of a stack whose kind begins with one of these."""
+    found = [job for job in listing(stack) if str(note(job).get("kind", "")).startswith(kinds)]
+    if not found:
+        raise SlipwayError(f"No release of {stack} is on record.", hint="Start one first.")
+    return found[-1]
+
+
 def _prune() -> None:
     for job in listing()[:-KEPT_JOBS]:
         if not _unit_runs(job):
@@ -238,6 +246,21 @@ def wait(job: str, timeout: float, on_event: Callable[[dict[str, Any]], None] | 
                 f"The job {job} is still running after {timeout:g} s.",
                 hint=f"It goes on by itself; watch it on the host with: slipway follow {job}",
             )
+
+
+def follow(job: str) -> int:
+    """Show what the job tells until it ends; its error is raised."""
+    offset = 0
+    while True:
+        current = view(job, offset, wait_seconds=5.0)
+        offset = current.offset
+        for event in current.events:
+            say(sentence(event))
+        if current.finished:
+            break
+    if current.error:
+        raise SlipwayError.from_dict(current.error)
+    return 0
 
 
 def execute(job: str, handlers: dict[str, Handler]) -> int:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from datetime import datetime, timezone
 
 from ..common.errors import SlipwayError
 from ..common.terminal import say
 from ..release.paths import SLOTS
-from . import logs, selection, shell, status
+from . import ci, logs, selection, shell, status
 
 DEFAULT_LINES = 100
 
@@ -23,6 +24,10 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     _register_status(sub)
     _register_logs(sub)
     _register_exec(sub)
+    command = sub.add_parser("ci", help="do what a deploy key asks for (started by sshd)")
+    command.add_argument("stack", metavar="STACK")
+    command.add_argument("key", metavar="KEY")
+    command.set_defaults(func=lambda args: ci.run(args.stack, args.key, os.environ.get(ci.ORIGINAL, "")))
 
 
 def _register_status(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

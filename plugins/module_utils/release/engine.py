@@ -69,7 +69,7 @@ def release(request: Mapping[str, Any], emitter: Emitter) -> dict[str, Any]:
         host.store.prepare()
         fingerprint.make_key(host.paths.key)
         target = planning.make_target(host, request, spec, wish, current, action)
-        return Pipeline(host, target, wish, dict(request.get("tenants") or {})).run()
+        return Pipeline(host, target, wish, request).run()
 
 
 def _unchanged(host: Host, current: State, *, changed: bool) -> dict[str, Any]:
@@ -90,11 +90,12 @@ def _unchanged(host: Host, current: State, *, changed: bool) -> dict[str, Any]:
 class Pipeline:
     """One release on its way: a short method a phase, in the order of state.PHASES."""
 
-    def __init__(self, host: Host, target: Target, wish: Settings, tenants: Mapping[str, Any]) -> None:
+    def __init__(self, host: Host, target: Target, wish: Settings, request: Mapping[str, Any]) -> None:
         self.host = host
         self.target = target
         self.wish = wish
-        self.tenants_request = tenants
+        self.request = request
+        self.tenants_request = dict(request.get("tenants") or {})
         self.current = host.store.state()
         serving = host.serving(self.current)
         self.old = serving.record if serving else None
@@ -165,6 +166,7 @@ class Pipeline:
             self.host.store.write_run(self.record, self.values, made)
         else:
             self.host.store.write(self.record, made)
+            self.host.store.write_request(self.record.number, self.request)
 
     def data(self) -> None:
         before = self.data_services()

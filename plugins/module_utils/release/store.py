@@ -73,6 +73,21 @@ class Store:
             write_json(place / f"override.{name}.json", document, SECRET_MODE)
         write_atomic(place / "env", dotenv.render(values), SECRET_MODE)
 
+    def write_request(self, number: int, request: Mapping[str, Any]) -> None:
+        """What was asked for, so that the same can be released again under another name."""
+        write_json(self.paths.release(number) / "request.json", dict(request), SECRET_MODE)
+
+    def last_request(self) -> dict[str, Any]:
+        """That of the newest release that served."""
+        for release in reversed(self.all()):
+            found = read_json(self.paths.release(release.number) / "request.json")
+            if release.served and found:
+                return dict(found)
+        raise SlipwayError(
+            f"No release of {self.paths.stack} served yet that could be repeated under another name.",
+            hint="Deploy it once with: ansible-playbook slipway.vps.deploy",
+        )
+
     def mark_served(self, release: Record) -> Record:
         served = replace(release, served=True)
         self.write_record(served)
