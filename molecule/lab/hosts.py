@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import time
+from pathlib import Path
 
 import containers
 from settings import DNS, LABEL, STATE, Host
@@ -17,10 +18,10 @@ KNOWN_HOSTS = STATE / "known_hosts"
 OPERATOR = "ops"
 _KEY_LABEL = f"{LABEL}.key"
 
+# Capabilities by their number in the kernel. SYS_TIME goes so that a test cannot set the outer clock.
+_UNWANTED = {"SYS_RESOURCE": 24, "SYS_TIME": 25}
 # No --privileged: it fails where root itself lacks a capability.
-# SYS_TIME is dropped so that a test cannot set the outer clock.
 _RUN_OPTIONS = (
-    *("--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE", "--cap-drop", "SYS_TIME"),
     *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
     *("--security-opt", "systempaths=unconfined", "--device-cgroup-rule", "a *:* rwm", "--cgroupns", "private"),
     *(
@@ -36,6 +37,16 @@ _RUN_OPTIONS = (
         "20",
     ),
 )
+
+
+def _capabilities() -> list[str]:
+    """All but the unwanted ones. Engines before 23 take ALL for what the kernel knows, so that what this machine lacks
+    must be named to be left out; later ones take it for what the machine has, and refuse to drop anything else."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    available = int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapBnd:")), 16)
+    old_engine = int(docker("version", "--format", "{{.Server.Version}}").split(".")[0]) < 23
+    dropped = [name for name, number in _UNWANTED.items() if old_engine or available >> number & 1]
+    return ["--cap-add", "ALL", *(word for name in dropped for word in ("--cap-drop", name))]
 
 
 def ensure_key() -> str:
@@ -112,6 +123,7 @@ def up(host: Host, image: str, *, fresh: bool = False) -> None:
                 host.name,
                 "--env",
                 f"LAB_DNS={DNS}",
+                *_capabilities(),
                 *_RUN_OPTIONS,
             ]
             options += ["--volume", f"{host.docker_volume}:/var/lib/docker"]
