@@ -59,6 +59,13 @@ class FileLock:
                     raise self._refusal() from None
                 time.sleep(POLL_SECONDS)
         self._descriptor = descriptor
+        try:
+            self._note()
+        except BaseException:
+            self.release()  # without its note, nobody could say who holds it
+            raise
+
+    def _note(self) -> None:
         write_json(
             self.holder_path,
             {
@@ -79,7 +86,8 @@ class FileLock:
 
     def _refusal(self) -> SlipwayError:
         note = self.holder() or {}
-        who = f"{note.get('what') or 'another process'} (pid {note.get('pid', 'unknown')})"
+        asked = f", asked for by {note['by']}" if note.get("by") else ""
+        who = f"{note.get('what') or 'another process'} (pid {note.get('pid', 'unknown')}{asked})"
         return SlipwayError(
             f"The lock {self.path} is held by {who} since {note.get('since', 'an unknown time')}.",
             hint="Wait for it to end, or give a longer lock wait; the kernel frees the lock when that process ends.",

@@ -60,6 +60,12 @@ def altered(path: Path) -> str:
     return ""
 
 
+def append_once(path: Path, entry: Mapping[str, Any]) -> None:
+    """Append it unless this end of this release is on record: whoever wrote it may have been cut off right after."""
+    if not any(known.get("id") == entry["id"] and known.get("result") == entry["result"] for known in read(path)):
+        append(path, entry)
+
+
 def read(path: Path) -> list[dict[str, Any]]:
     """Every entry, oldest first; a line cut off by a power loss is skipped."""
     entries = []

@@ -85,7 +85,8 @@ def check() -> None:
 def apply(paths: StackPaths, wanted: Mapping[Path, str], hosts: Sequence[str]) -> bool:
     """Put the files in place, reload, and prove that they are loaded; on failure the old ones are back."""
     before = current(paths)
-    if before == dict(wanted):
+    # Whoever was here before may have been cut off between the files and the reload.
+    if before == dict(wanted) and loaded(hosts, nginx.config_of(wanted)):
         return False
     _ready(paths)
     _write(before, wanted)
@@ -122,6 +123,15 @@ def reload() -> None:
         ) from error
 
 
+def loaded(hosts: Sequence[str], mark: str) -> bool:
+    """Whether Nginx answers with this configuration already."""
+    return not mark or all(_names(fetch(host, nginx.CONFIG_PATH), mark) for host in hosts)
+
+
+def _names(reply: Reply, mark: str) -> bool:
+    return reply.headers.get(nginx.CONFIG_HEADER.lower()) == mark
+
+
 def prove(hosts: Sequence[str], mark: str) -> None:
     """A reload returns before it is done, and may fail with status 0: only what Nginx answers counts."""
     if not mark:
@@ -130,7 +140,7 @@ def prove(hosts: Sequence[str], mark: str) -> None:
         _agree(
             host,
             nginx.CONFIG_PATH,
-            lambda reply: reply.headers.get(nginx.CONFIG_HEADER.lower()) == mark,
+            lambda reply: _names(reply, mark),
             f"Nginx does not serve the new configuration for {host}",
             "Read its error log with: journalctl -u nginx ; tail /var/log/nginx/error.log. "
             "The server block of the host comes from role slipway.vps.nginx (role stack includes it).",

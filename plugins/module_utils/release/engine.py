@@ -169,16 +169,16 @@ class Pipeline:
             self.host.store.write_request(self.record.number, self.request)
 
     def data(self) -> None:
-        before = self.data_services()
-        self.host.slots.start_data(self.record, self.values, time.monotonic() + DATA_SECONDS)
-        created = self.data_services() - before
+        """What is about to be created is on record before it is: a data service outlives the release that made it."""
+        missing = set(self.record.groups.data) - self.data_services()
         self.current = self.host.store.save(
             state.with_data(
                 self.current,
-                {name: self.record.images[name] for name in created},
-                {name: self.record.data_definitions[name] for name in created},
+                {name: self.record.images[name] for name in missing},
+                {name: self.record.data_definitions[name] for name in missing},
             )
         )
+        self.host.slots.start_data(self.record, self.values, time.monotonic() + DATA_SECONDS)
 
     def data_services(self) -> set[str]:
         return {entry.service for entry in self.host.daemon.containers(self.host.paths.project("data"))}
@@ -284,12 +284,12 @@ class Pipeline:
 
     def commit(self) -> None:
         self.target = replace(self.target, record=self.host.store.mark_served(self.record))
+        self.write_audit("succeeded", "")
         self.current = self.host.store.save(state.commit(self.current))
 
     # --- afterwards: nothing in here can take the release back
 
     def afterwards(self) -> None:
-        self.write_audit("succeeded", "")
         for name in ("after_switch", "retain"):
             try:
                 with self.host.emitter.phase(name):
@@ -302,7 +302,9 @@ class Pipeline:
 
     def retain(self) -> None:
         held = [slot.release for slot in self.current.slots.values()]
-        for number in retention.expired(self.host.store.numbers(), self.wish.retain, held):
+        served = [kept.number for kept in self.host.store.all() if kept.served]
+        gone = retention.expired(self.host.store.numbers(), served, self.wish.retain, held)
+        for number in (*gone, *self.host.store.leftovers()):
             self.host.store.remove(number)
         self.hold_images()
 
@@ -332,9 +334,7 @@ class Pipeline:
         if proved:
             where = f"It serves already, and the next run finishes it ({self.record.label}, slot {self.slot})."
         else:
-            recovery.revert(self.host)
-            self.current = self.host.store.state()
-            where = self.where_traffic_is() + self.what_was_dumped()
+            where = self.put_back() + self.what_was_dumped()
         self.write_audit("failed", redact(str(cause), self.values, self.record), phase)
         message = f"R{self.record.label[1:]} was given up in phase {phase}: {cause.message} {where}"
         touched = state.PHASES.index(phase) >= state.PHASES.index("data")
@@ -345,6 +345,20 @@ class Pipeline:
             phase=phase,
             details=redact_all(details, self.values, self.record),
         )
+
+    def put_back(self) -> str:
+        """Revert, and say where the traffic is. What cannot be put back now (Docker is gone, the disk is full) stays
+        on record for whoever comes next."""
+        try:
+            recovery.revert(self.host)
+        except Exception as trouble:
+            return (
+                f"It could not be put back yet ({trouble}). The next run does so, or on this host: "
+                f"slipway release boot {self.record.spec.stack}"
+            )
+        finally:
+            self.current = self.host.store.state()
+        return self.where_traffic_is()
 
     def where_traffic_is(self) -> str:
         if self.old is None:
@@ -358,7 +372,7 @@ class Pipeline:
         return f" The database was dumped before the migration: backup {self.record.dump}."
 
     def write_audit(self, result: str, reason: str, phase: str = "") -> None:
-        audit.append(
+        audit.append_once(
             self.host.paths.audit,
             {
                 "id": self.id,

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ..common.errors import SlipwayError
 from . import audit, cpu, edge, images, keepers, state
@@ -17,6 +17,10 @@ from .record import Record
 from .state import State
 
 START_SECONDS = 180
+FINAL = {
+    state.FINISH: "finished after an interruption",
+    state.REVERT: "reverted after an interruption",
+}
 
 
 def recover(host: Host) -> bool:
@@ -26,15 +30,22 @@ def recover(host: Host) -> bool:
     if moving is None:
         return False
     host.emitter.info(f"release number {moving.release} was cut off in phase {moving.phase}")
-    kept = host.store.read(moving.release) if moving.release in host.store.numbers() else None
     with host.emitter.phase("recover"):
         decision = state.recovery(current, _new_is_healthy(host, current))
-        if decision == "finish":
+        if decision == state.FINISH:
             _finish(host, current)
         else:
             _restart_active(host, current)
-            revert(host)
-    audit.append(
+            revert(host, FINAL[decision])
+    host.emitter.info(f"release number {moving.release} was {FINAL[decision]}")
+    return True
+
+
+def _write_audit(host: Host, current: State, result: str) -> None:
+    """How it ended, on record before the state forgets that it was under way."""
+    moving = state.moving(current)
+    kept = host.store.read(moving.release) if moving.release in host.store.numbers() else None
+    audit.append_once(
         host.paths.audit,
         {
             "id": moving.id,
@@ -48,11 +59,10 @@ def recover(host: Host) -> bool:
             "dump": kept.dump if kept else "",
             "phases": list(host.emitter.phases),
             "phase": moving.phase,
-            "result": "finished after an interruption" if decision == "finish" else "reverted after an interruption",
+            "result": result,
             "reason": f"cut off in phase {moving.phase}",
         },
     )
-    return True
 
 
 def _new_is_healthy(host: Host, current: State) -> bool:
@@ -66,11 +76,22 @@ def _restart_active(host: Host, current: State) -> None:
     """What served before may have been stopped by the same crash; it has to be up before traffic is given to it."""
     serving = host.serving(current)
     if serving:
-        _up(host, serving.record, serving.slot)
+        _as_far_as_it_goes(host, lambda: _up(host, serving.record, serving.slot))
 
 
-def revert(host: Host) -> None:
-    """The release on its way goes, what served before serves: flag, Nginx, workers, then the slot, then the record."""
+def _as_far_as_it_goes(host: Host, work: Callable[[], None]) -> None:
+    """A release that is decided upon and does not come up must not keep its successor from being deployed."""
+    try:
+        work()
+    except SlipwayError as error:
+        host.emitter.info(f"not all of it came up: {error}")
+
+
+def revert(host: Host, result: str = "") -> None:
+    """The release on its way goes, what served before serves: flag, Nginx, the slot, workers, then the record.
+
+    `result` is what the audit log is told; the pipeline, which knows more, tells it itself.
+    """
     current = host.store.state()
     moving = current.transition
     if moving is None:
@@ -82,7 +103,9 @@ def revert(host: Host) -> None:
     if moving.reached >= state.TOUCHES_SLOT:
         host.slots.remove(moving.slot)
     if serving and moving.reached >= state.PHASES.index("exclusive"):
-        _start_exclusive(host, serving)
+        _as_far_as_it_goes(host, lambda: _start_exclusive(host, serving))
+    if result:
+        _write_audit(host, current, result)
     host.store.save(after)
     if moving.kind == "deploy":
         host.store.remove(moving.release)  # it never served; the audit log keeps its story
@@ -113,11 +136,12 @@ def _finish(host: Host, current: State) -> None:
     """The new release had proved itself (or there is nothing else): make it the one that serves."""
     moving = state.moving(current)
     serving = Serving(host.store.read(moving.release), moving.slot)
-    _up(host, serving.record, serving.slot)
+    _as_far_as_it_goes(host, lambda: _up(host, serving.record, serving.slot))
     _serve(host, current, serving)
     host.slots.stop(other(serving.slot))
-    _start_exclusive(host, serving)
+    _as_far_as_it_goes(host, lambda: _start_exclusive(host, serving))
     host.store.mark_served(serving.record)
+    _write_audit(host, current, FINAL[state.FINISH])
     host.store.save(state.commit(current))
 
 

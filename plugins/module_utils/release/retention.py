@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def expired(releases: Iterable[int], keep: int, needed: Iterable[int]) -> list[int]:
-    """Everything but the newest `keep` and those that are needed (they serve, or lie in a slot)."""
-    ordered = sorted(releases, reverse=True)
-    kept = {*ordered[:keep], *needed}
-    return sorted(number for number in ordered if number not in kept)
+def expired(releases: Iterable[int], served: Iterable[int], keep: int, needed: Iterable[int]) -> list[int]:
+    """Everything but the newest `keep` that served and those that are needed (they serve, or lie in a slot)."""
+    kept = {*sorted(served, reverse=True)[:keep], *needed}
+    return sorted(number for number in releases if number not in kept)

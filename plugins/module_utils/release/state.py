@@ -36,6 +36,7 @@ PHASES = (
     "commit",
 )
 IDLE = "idle"
+NONE, REVERT, FINISH = "none", "revert", "finish"
 NOTHING = 0
 # From here on the idle slot holds containers of the new release.
 TOUCHES_SLOT = PHASES.index("prepare")
@@ -198,19 +199,19 @@ def with_data(state: State, images: Mapping[str, str], definitions: Mapping[str,
 
 
 def recovery(state: State, new_is_healthy: bool) -> str:
-    """What to do about a transition that was cut off: `none`, `revert` or `finish`.
+    """What to do about a transition that was cut off: nothing, REVERT or FINISH.
 
     A release that had not proved itself under traffic is reverted while there is something to go back to. On a first
     release there is nothing, so it is kept if it is healthy.
     """
     if state.transition is None:
-        return "none"
+        return NONE
     reached = state.transition.reached
     if reached >= PROVED:
-        return "finish"
+        return FINISH
     if reached >= MAY_SERVE and state.active is None and new_is_healthy:
-        return "finish"
-    return "revert"
+        return FINISH
+    return REVERT
 
 
 def serving_slot(state: State) -> str | None:

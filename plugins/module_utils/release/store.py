@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..common.errors import SlipwayError
-from ..common.files import read_json, write_atomic, write_json
+from ..common.files import read_json, remove, write_atomic, write_json
 from . import dotenv, record, state
 from .paths import StackPaths
 from .record import Record
@@ -121,6 +121,15 @@ class Store:
         return [self.read(number) for number in self.numbers()]
 
     def remove(self, number: int) -> None:
+        """release.json first, so that a half-removed one is no release."""
         place = self.paths.release(number)
         if place.is_dir():
+            remove(place / "release.json")
             shutil.rmtree(place)
+
+    def leftovers(self) -> list[int]:
+        """Directories that are no release: one was cut off while it was written or removed."""
+        if not self.paths.releases.is_dir():
+            return []
+        names = {int(entry.name) for entry in self.paths.releases.iterdir() if entry.name.isdigit()}
+        return sorted(names - set(self.numbers()))

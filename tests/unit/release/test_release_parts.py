@@ -91,7 +91,7 @@ def test_a_stored_release_reads_back_as_itself(tmp_path: Path, spec: Spec, model
 
 
 def test_what_is_kept() -> None:
-    assert retention.expired(range(1, 10), 5, [2, 9]) == [1, 3, 4]
+    assert retention.expired(range(1, 10), range(1, 10), 5, [2, 9]) == [1, 3, 4]
 
 
 def test_drain_counts_connections_to_the_old_ports() -> None:
