@@ -400,7 +400,8 @@ def main() -> None:
 def run(module: AnsibleModule) -> dict[str, Any]:
     request = {key: value for key, value in module.params.items() if key not in NOT_FOR_THE_ENGINE}
     request["stack"] = module.params["name"]
-    plan = planning.plan(request, check=module.check_mode)
+    # A diff that is shown has to be complete, and for that tags are resolved.
+    plan = planning.plan(request, check=module.check_mode or module._diff)
     found: dict[str, Any] = {
         "changed": plan.changed,
         "release": plan.release,

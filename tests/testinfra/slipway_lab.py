@@ -15,7 +15,7 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,14 +72,22 @@ class Web:
         self.address = address
         self._context = ssl.create_default_context(cafile=str(LAB / "acme-root.pem"))
 
-    def ask(self, host: str, path: str = "/", *, method: str = "GET", body: Any = None) -> Answer:
+    def ask(
+        self,
+        host: str,
+        path: str = "/",
+        *,
+        method: str = "GET",
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         data = json.dumps(body).encode() if isinstance(body, dict) else body
         connection = _Connection(self.address, host, self._context)
         try:
-            connection.request(method, path, body=data)
+            connection.request(method, path, body=data, headers=dict(headers or {}))
             answer = connection.getresponse()
-            headers = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(answer.status, headers, answer.read())
+            named = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, named, answer.read())
         finally:
             connection.close()
 
@@ -102,15 +110,16 @@ class Web:
         assert answer.status == 200, answer.text
         return [product["name"] for product in answer.json()["products"]]
 
-    def websocket(self, host: str, message: str) -> list[dict[str, Any]]:
+    def websocket(self, host: str, message: str, *, headers: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
         """Greeting and echo of the sample application's WebSocket."""
         key = base64.b64encode(os.urandom(16)).decode()
         mask = os.urandom(4)
+        more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
         masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(message.encode()))
         with self._tls(host) as secure:
             secure.sendall(
                 f"GET /ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+                f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{more}\r\n".encode()
             )
             stream = secure.makefile("rb")
             status = stream.readline()

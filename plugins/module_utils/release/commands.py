@@ -49,6 +49,9 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     back.add_argument("stack")
     back.add_argument("release", nargs="?", default="")
     back.add_argument("--force", action="store_true", help="also across a release marked as contract")
+    back.add_argument(
+        "--secrets", choices=["current", "release"], default="current", help="today's, or those of that release"
+    )
     back.set_defaults(func=_rollback)
     unlock = verbs.add_parser("unlock", help="say who holds the lock of a stack; with --force, end that process")
     unlock.add_argument("stack")
@@ -92,6 +95,7 @@ def _rollback(args: argparse.Namespace) -> int:
         "action": "rollback",
         "rollback_to": args.release,
         "force": args.force,
+        "rollback_secrets": args.secrets,
         "requested_by": "slipway release rollback",
     }
     done = engine.release(request, _tell())
