@@ -26,7 +26,9 @@ options:
     type: int
     default: 0
   wait:
-    description: Seconds to wait for a new event before an empty answer is given.
+    description:
+      - Seconds to wait for the end of the job; then what it has told so far is returned.
+      - Each call costs the host the start of a module, so a short time costs a busy host more.
     type: float
     default: 0
 """
@@ -88,7 +90,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        view = jobs.view(module.params["job"], module.params["offset"], module.params["wait"])
+        view = jobs.view(module.params["job"], module.params["offset"], module.params["wait"], collect=True)
     except SlipwayError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **asdict(view))

@@ -35,6 +35,8 @@ AGENT_COMMAND = "/usr/bin/slipway"
 AGENT_VERSION_FILE = Path("/usr/lib/slipway/VERSION")
 KEPT_JOBS = 50
 POLL_SECONDS = 0.25
+# Of 100, which is what the services of a host have.
+CPU_WEIGHT = 20
 LOST_AFTER_SECONDS = 3.0
 
 # The options of every module whose work is a job; the texts are in doc fragment `job`.
@@ -120,6 +122,8 @@ def start(kind: str, request: dict[str, Any], label: str) -> str:
             "--quiet",
             "--property=KillMode=mixed",
             "--property=TimeoutStopSec=120",
+            # On a busy host whoever visits it comes first; on an idle one the job gets all there is.
+            f"--property=CPUWeight={CPU_WEIGHT}",
             AGENT_COMMAND,
             "job",
             "run",
@@ -183,15 +187,15 @@ def _unit_runs(job: str) -> bool:
     return answer in ("active", "activating", "deactivating", "reloading")
 
 
-def view(job: str, offset: int = 0, wait_seconds: float = 0.0) -> JobView:
-    """The events after `offset`; waits up to `wait_seconds` for something to tell."""
+def view(job: str, offset: int = 0, wait_seconds: float = 0.0, *, collect: bool = False) -> JobView:
+    """The events after `offset`; waits up to `wait_seconds` for something to tell, or with `collect` for the end."""
     place = directory(job)
     if not (place / "job.json").exists():
         raise SlipwayError(f"There is no job {job} on this host.", hint="List the jobs with: slipway jobs")
     deadline = time.monotonic() + wait_seconds
     while True:
         current = _look(job, place, offset)
-        if current.finished or current.events or time.monotonic() >= deadline:
+        if current.finished or (current.events and not collect) or time.monotonic() >= deadline:
             return current
         time.sleep(POLL_SECONDS)
 

@@ -10,13 +10,15 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 # Quick kinds: their latency says what visitors feel. A slow request is slow on purpose.
 QUICK = ("get", "post", "page")
 WEBSOCKET = "websocket"
+# A release that answers again after this time has come back; before it, two answers have overtaken each other.
+SETTLED_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,21 @@ class Seen:
     first: float
     last: float
     answers: int
+
+
+@dataclass(frozen=True)
+class Switch:
+    """The moment from which another release answers, and the last request that the one before it answered."""
+
+    before: str
+    release: str
+    moment: float
+    last_before: float
+
+    @property
+    def overlap(self) -> float:
+        """Seconds in which both answered, by the due times of the requests."""
+        return self.last_before - self.moment
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
@@ -185,6 +202,22 @@ class Report:
                 before = found.get(sample.release, Seen(sample.release, sample.due, sample.due, 0))
                 found[sample.release] = Seen(sample.release, before.first, sample.due, before.answers + 1)
         return list(found.values())
+
+    def switches(self, kinds: Sequence[str] = QUICK) -> list[Switch]:
+        """Each time that another release began to answer. An old release may answer what was asked in that moment."""
+        found: list[Switch] = []
+        for sample in sorted(self.samples, key=lambda sample: sample.due):
+            if sample.kind not in kinds or not sample.release:
+                continue
+            last = found[-1] if found else None
+            if last is None or (sample.release != last.release and sample.release != last.before):
+                found.append(Switch(last.release if last else "", sample.release, sample.due, sample.due))
+            elif sample.release == last.before:
+                if sample.due - last.moment < SETTLED_SECONDS:
+                    found[-1] = replace(last, last_before=sample.due)
+                else:
+                    found.append(Switch(last.release, sample.release, sample.due, sample.due))
+        return found[1:]
 
     def closes(self) -> dict[int, int]:
         """How the WebSockets ended: code -> how many."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import stat
+import time
 
 import pytest
 
@@ -49,6 +50,16 @@ def test_reading_goes_on_from_the_offset(place):
     jobs.execute(place.name, {"release.deploy": deploy})
     first = jobs.view(place.name)
     assert jobs.view(place.name, first.offset).events == []
+
+
+def test_waiting_returns_at_the_first_event_or_collects_until_the_time_is_over(place, monkeypatch):
+    monkeypatch.setattr(jobs, "_unit_runs", lambda job: True)
+    (place / "events.jsonl").write_text('{"event": "info", "message": "pulling"}\n')
+    began = time.monotonic()
+    assert len(jobs.view(place.name, 0, 5).events) == 1
+    assert time.monotonic() - began < 1
+    assert len(jobs.view(place.name, 0, 0.6, collect=True).events) == 1
+    assert time.monotonic() - began > 0.6
 
 
 def test_a_failure_is_recorded_with_its_phase_and_hint(place):

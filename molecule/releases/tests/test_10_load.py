@@ -1,0 +1,186 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Releases under a steady stream of requests: nothing is lost, nobody is cut off early, and hardly anybody notices."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slipway_lab import ROOT, Play, Server
+from slipway_load import Load, Report
+
+# What two cores can carry beside a booting slot and the playbook that boots it.
+RATE = float(os.environ.get("SLIPWAY_LOAD_RATE", "200"))
+WEBSOCKETS = 20
+DRAIN_WEBSOCKET = 5
+QUICKLY = ("-e", "stack_observe=2", "-e", f"stack_drain_websocket={DRAIN_WEBSOCKET}")
+STEADY_SECONDS = 8
+GOING_AWAY = {1001, 1012}
+OWN_GOODBYE = 1000
+PEERS = ROOT / "tests" / "bench" / "deploy" / "peers"
+PEERS_ZONE = "peers.test"
+
+
+def deploy(server: Server, release: str, *more: str) -> Play:
+    return server.playbook("deploy", "-e", f"stack_release={release}", *QUICKLY, *more)
+
+
+def serving(server: Server) -> str:
+    return str(server.web.ask(f"api.{server.zone}", "/version").json()["release"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def first_release(server: Server) -> Iterator[None]:
+    """Begin and end with a release that keeps its manners."""
+    deploy(server, "1.0.0")
+    yield
+    deploy(server, "1.0.0")
+
+
+@pytest.fixture(scope="module")
+def four_releases(server: Server, first_release: None) -> Report:
+    with Load(server, rate=RATE, websockets=WEBSOCKETS, slow=1, handshakes=2) as load:
+        time.sleep(STEADY_SECONDS)
+        for release in ("1.0.1", "1.1.0", "1.0.1", "1.1.0"):
+            with load.window("release"):
+                deploy(server, release)
+            time.sleep(STEADY_SECONDS)
+    return load.report
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Any:
+    def write(title: str, report: Report) -> None:
+        with capsys.disabled():
+            print(f"\n{title}: {report}")
+
+    return write
+
+
+def test_four_releases_lose_nothing(four_releases: Report, say: Any) -> None:
+    say("Four releases by Slipway", four_releases)
+    assert four_releases.lost == 0, str(four_releases)
+    counts = four_releases.counts()
+    assert set(counts) == {"get", "page", "post", "slow", "handshake", "websocket"}
+    assert counts["post"]["sent"] > 4 * STEADY_SECONDS * RATE / 10
+    # A harness that could not keep its own times would prove nothing about anybody else's.
+    assert sum(counts[kind]["sent"] for kind in ("get", "page", "post")) > 0.95 * RATE * (
+        four_releases.ended - four_releases.began - 15
+    )
+
+
+def test_the_traffic_moves_at_once(four_releases: Report) -> None:
+    switches = four_releases.switches()
+    assert [switch.release for switch in switches] == ["1.0.1", "1.1.0", "1.0.1", "1.1.0"]
+    for switch in switches:
+        assert switch.overlap < 1, f"{switch}: the release before still answered new requests"
+
+
+def test_new_websockets_reach_the_new_slot_at_once(four_releases: Report) -> None:
+    switches = four_releases.switches(("handshake",))
+    assert [switch.release for switch in switches] == ["1.0.1", "1.1.0", "1.0.1", "1.1.0"]
+    for early, late in zip(four_releases.switches(), switches, strict=True):
+        assert late.overlap < 1
+        # Two a second are opened.
+        assert late.moment - early.moment < 2
+
+
+def test_held_websockets_live_until_the_drain_limit_and_are_told(four_releases: Report) -> None:
+    switches = four_releases.switches()
+    told = [session for session in four_releases.sessions if session.code != OWN_GOODBYE]
+    assert len(told) == WEBSOCKETS * len(switches), four_releases.closes()
+    assert {session.code for session in told} <= GOING_AWAY
+    for session in told:
+        moved = max(switch.moment for switch in switches if switch.moment < session.closed)
+        assert session.closed - moved >= DRAIN_WEBSOCKET, "it was closed before its time"
+        came_back = min(
+            later.opened
+            for later in four_releases.sessions
+            if later.visitor == session.visitor and later.opened >= session.closed
+        )
+        assert came_back - session.closed < 3
+
+
+def test_slow_requests_in_flight_at_the_switch_finish(four_releases: Report) -> None:
+    for switch in four_releases.switches():
+        crossing = [
+            sample
+            for sample in four_releases.samples
+            if sample.kind == "slow" and sample.due < switch.moment < sample.due + sample.seconds
+        ]
+        assert crossing, "none was in flight, so nothing was proved"
+        assert {sample.release for sample in crossing} <= {switch.before, switch.release}
+        assert all(sample.reason == "" for sample in crossing)
+
+
+def test_visitors_hardly_feel_a_release(four_releases: Report) -> None:
+    steady, during = four_releases.steady(), four_releases.window("release")
+    assert during.p99 <= 2 * steady.p99, f"steady: {steady}; during releases: {during}"
+
+
+def test_the_new_slot_boots_with_a_small_share_of_the_cpu(server: Server) -> None:
+    began = int(server.vps.check_output("date +%s"))
+    deploy(server, "1.0.1")
+    updated = server.vps.check_output(
+        f"docker events --since {began} --until {int(server.vps.check_output('date +%s')) + 1} --filter event=update "
+        "--format '{{.Actor.Attributes.name}}'"
+    ).split()
+    names = server.vps.check_output("docker ps --filter label=vps.slipway.release --format '{{.Names}}'").split()
+    slot = [name for name in names if "-data-" not in name]
+    assert slot and set(slot) <= set(updated)
+    found = server.vps.check_output(
+        "docker inspect --format '{{.HostConfig.CpuShares}} {{index .Config.Labels \"vps.slipway.cpu_shares\"}}' "
+        + " ".join(slot)
+    )
+    # What the Compose file asks for (nothing, which is 1024) is what the release that serves has.
+    assert set(found.splitlines()) == {"1024 1024"}
+
+
+def test_an_application_that_dies_at_once_loses_nothing(server: Server, say: Any) -> None:
+    """By the time it is told to stop, nobody talks to it any more."""
+    deploy(server, "1.2.0-abrupt")
+    with Load(server, rate=RATE, slow=1) as load:
+        time.sleep(2)
+        deploy(server, "1.0.0")
+        time.sleep(2)
+    say("An application that dies at once on SIGTERM", load.report)
+    assert [switch.release for switch in load.report.switches()] == ["1.0.0"]
+    assert load.report.lost == 0, str(load.report)
+
+
+class Peers:
+    """The same shop on the same host, released by `docker compose up -d`."""
+
+    def __init__(self, server: Server, certificate: Path) -> None:
+        self.address = server.address
+        self.zone = PEERS_ZONE
+        self.ca = str(certificate)
+
+
+@pytest.fixture
+def peers(server: Server, tmp_path: Path) -> Peers:
+    certificate = tmp_path / "peers.pem"
+    certificate.write_text(server.vps.file("/srv/peers/certificate.pem").content_string, encoding="utf-8")
+    return Peers(server, certificate)
+
+
+def test_the_same_load_over_plain_compose_loses_some(server: Server, peers: Peers, say: Any) -> None:
+    """If it did not, the visitors would not be looking."""
+    running = server.vps.check_output("sed -n s/^RELEASE=//p /srv/peers/.env")
+    with Load(peers, ca=peers.ca, rate=RATE, websockets=WEBSOCKETS, slow=1, handshakes=2) as load:
+        time.sleep(2)
+        server.playbook(
+            str(PEERS / "release.yml"),
+            *("-e", "peer=compose_up", "-e", f"stack_release={'1.0.1' if running == '1.0.0' else '1.0.0'}"),
+        )
+        time.sleep(5)
+    say("One release by docker compose up -d", load.report)
+    assert load.report.lost > 0
+    assert load.report.requests_lost > 0
