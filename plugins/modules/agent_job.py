@@ -91,6 +91,8 @@ def main() -> None:
     )
     try:
         view = jobs.view(module.params["job"], module.params["offset"], module.params["wait"], collect=True)
+        if view.finished and not module.check_mode:
+            jobs.tell(view.job)
     except SlipwayError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **asdict(view))

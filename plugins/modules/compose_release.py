@@ -299,6 +299,12 @@ reasons:
   returned: success
   type: list
   elements: str
+interrupted:
+  description:
+    - How earlier releases ended whose connection to the controller was lost, as sentences. Each is told once.
+  returned: success
+  type: list
+  elements: str
 warnings_of_release:
   description: What is allowed and yet worth knowing, as sentences.
   returned: success
@@ -328,7 +334,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.slipway.vps.plugins.module_utils.agent import jobs
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
-from ansible_collections.slipway.vps.plugins.module_utils.release import planning
+from ansible_collections.slipway.vps.plugins.module_utils.release import planning, unattended
 
 ROUTE = {
     "name": {"type": "str"},
@@ -400,6 +406,9 @@ def main() -> None:
 def run(module: AnsibleModule) -> dict[str, Any]:
     request = {key: value for key, value in module.params.items() if key not in NOT_FOR_THE_ENGINE}
     request["stack"] = module.params["name"]
+    interrupted = unattended.sentences(module.params["name"], tell=not module.check_mode)
+    for text in interrupted:
+        module.warn(text)
     # A diff that is shown has to be complete, and for that tags are resolved.
     plan = planning.plan(request, check=module.check_mode or module._diff)
     found: dict[str, Any] = {
@@ -411,6 +420,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         "phases": [],
         "rolled_back": False,
         "reasons": plan.reasons,
+        "interrupted": interrupted,
         "warnings_of_release": plan.warnings,
         "diff": plan.diff,
     }

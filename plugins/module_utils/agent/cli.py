@@ -27,6 +27,11 @@ def handlers() -> dict[str, jobs.Handler]:
     return {kind: handler for domain in DOMAINS for kind, handler in getattr(domain, "JOBS", {}).items()}
 
 
+def endings() -> dict[str, jobs.Ending]:
+    """How each kind of job is seen to after its process was killed."""
+    return {kind: ending for domain in DOMAINS for kind, ending in getattr(domain, "ENDINGS", {}).items()}
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="slipway", description="Stacks, releases, tenants, backups and health of this host."
@@ -50,16 +55,20 @@ def _register_jobs(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     follow.add_argument("job", nargs="?", default="", metavar="STACK|JOB", help="the newest of a stack, or this job")
     follow.set_defaults(func=lambda args: jobs.follow(jobs.newest(args.job)))
-    job = sub.add_parser("job", help="do a job's work (started by systemd)")
-    job.add_argument("verb", choices=["run"])
+    job = sub.add_parser("job", help="do a job's work, or see to its end (started by systemd)")
+    job.add_argument("verb", choices=["run", "end"])
     job.add_argument("job")
-    job.set_defaults(func=lambda args: jobs.execute(args.job, handlers()))
+    job.set_defaults(func=_job)
 
 
 def _jobs(args: argparse.Namespace) -> int:
     for name in jobs.listing(args.stack):
         say(f"{name}  {jobs.view(name).state}  {jobs.note(name).get('label', '')}".rstrip())
     return 0
+
+
+def _job(args: argparse.Namespace) -> int:
+    return jobs.execute(args.job, handlers()) if args.verb == "run" else jobs.end(args.job, endings())
 
 
 def main(argv: Sequence[str] | None = None) -> int:

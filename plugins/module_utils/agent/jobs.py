@@ -17,7 +17,8 @@ import secrets
 import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -38,6 +39,8 @@ POLL_SECONDS = 0.25
 # Of 100, which is what the services of a host have.
 CPU_WEIGHT = 20
 LOST_AFTER_SECONDS = 3.0
+# For a job that is told to stop, and again for what its sudden end leaves to be seen to.
+STOP_SECONDS = 300
 
 # The options of every module whose work is a job; the texts are in doc fragment `job`.
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
@@ -46,6 +49,8 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
 }
 
 Handler = Callable[[dict[str, Any], Emitter], dict[str, Any]]
+# What a job of a stack that was killed had begun is put right; the sentence says how.
+Ending = Callable[[str, Emitter], str]
 
 
 @dataclass
@@ -121,9 +126,13 @@ def start(kind: str, request: dict[str, Any], label: str) -> str:
             "--collect",
             "--quiet",
             "--property=KillMode=mixed",
-            "--property=TimeoutStopSec=120",
+            f"--property=TimeoutStopSec={STOP_SECONDS}",
             # On a busy host whoever visits it comes first; on an idle one the job gets all there is.
             f"--property=CPUWeight={CPU_WEIGHT}",
+            # When the host goes down, the job ends before what it needs to put things back does.
+            "--property=After=docker.service nginx.service",
+            # However its process ends, the job does not end without having been seen to.
+            f"--property=ExecStopPost={AGENT_COMMAND} job end {job}",
             AGENT_COMMAND,
             "job",
             "run",
@@ -241,6 +250,8 @@ def wait(job: str, timeout: float, on_event: Callable[[dict[str, Any]], None] | 
         for event in current.events:
             if on_event:
                 on_event(event)
+        if current.finished:
+            tell(job)
         if current.state == "succeeded":
             return current.result or {}
         if current.finished:
@@ -262,9 +273,25 @@ def follow(job: str) -> int:
             say(sentence(event))
         if current.finished:
             break
+    tell(job)
     if current.error:
         raise SlipwayError.from_dict(current.error)
     return 0
+
+
+def tell(job: str) -> None:
+    """Whoever asked for the job knows how it ended."""
+    (directory(job) / "told").touch(mode=0o600)
+
+
+def untold(stack: str, kinds: tuple[str, ...]) -> list[JobView]:
+    """Jobs of a stack that ended while nobody was there to hear it, such as those whose connection was lost."""
+    found = [
+        job
+        for job in listing(stack)
+        if str(note(job).get("kind", "")).startswith(kinds) and not (directory(job) / "told").exists()
+    ]
+    return [seen for seen in map(view, found) if seen.finished]
 
 
 def execute(job: str, handlers: dict[str, Handler]) -> int:
@@ -275,13 +302,7 @@ def execute(job: str, handlers: dict[str, Handler]) -> int:
         raise SlipwayError(f"The job {job} has no request: it ran before.", hint="Run the playbook again.")
     (place / "request.json").unlink()  # it may hold secrets, and nobody needs it any more
     handler = handlers.get(asked["kind"])
-    with (place / "events.jsonl").open("a", encoding="utf-8") as log:
-
-        def to_file(event: dict[str, Any]) -> None:
-            log.write(line(event) + "\n")
-            log.flush()
-
-        emitter = Emitter(to_file, lambda event: say(sentence(event)))
+    with _telling(place) as emitter:
         signal.signal(signal.SIGTERM, _stop)
         try:
             if handler is None:
@@ -295,6 +316,39 @@ def execute(job: str, handlers: dict[str, Handler]) -> int:
             raise
     _record(place, outcome, emitter)
     return 0 if outcome["ok"] else 1
+
+
+def end(job: str, endings: Mapping[str, Ending]) -> int:
+    """After the job's process, however it ended: what it was killed in is seen to, and its result says so."""
+    place = directory(job)
+    if (place / "result.json").exists():
+        return 0
+    (place / "request.json").unlink(missing_ok=True)
+    about = note(job)
+    see_to = endings.get(about["kind"])
+    with _telling(place) as emitter:
+        try:
+            how = see_to(about["stack"], emitter) if see_to else ""
+        except SlipwayError as error:
+            how = str(error)
+        killed = SlipwayError(
+            f"The process of this job ({about['label']}) was killed. {how}".rstrip(),
+            hint=f"Read why with: journalctl -u {unit(job)} ; then run the same playbook again.",
+        )
+        _record(place, {"ok": False, "error": killed.as_dict()}, emitter)
+    return 1
+
+
+@contextmanager
+def _telling(place: Path) -> Iterator[Emitter]:
+    """Events go to the job's file, and as sentences to the journal."""
+    with (place / "events.jsonl").open("a", encoding="utf-8") as log:
+
+        def to_file(event: dict[str, Any]) -> None:
+            log.write(line(event) + "\n")
+            log.flush()
+
+        yield Emitter(to_file, lambda event: say(sentence(event)))
 
 
 def _record(place: Path, outcome: dict[str, Any], emitter: Emitter) -> None:

@@ -34,6 +34,19 @@ JOBS: dict[str, Callable[[dict[str, Any], Emitter], dict[str, Any]]] = {
 }
 
 
+def _see_to(stack: str, emitter: Emitter) -> str:
+    """A release whose process was killed is finished or reverted at once, without anybody asking for it."""
+    host = Host(StackPaths(validate.stack_name(stack)), emitter)
+    if not host.paths.root.is_dir():
+        return ""
+    with host.lock(f"recovery of {stack}", BOOT_LOCK_SECONDS, "the agent"):
+        recovery.recover(host)
+    return history.how_it_stands(stack, host.paths)
+
+
+ENDINGS: dict[str, Callable[[str, Emitter], str]] = dict.fromkeys(JOBS, _see_to)
+
+
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = sub.add_parser("release", help="releases of a stack")
     verbs = command.add_subparsers(dest="verb", required=True, metavar="VERB")

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from . import audit
+from . import audit, state
 from .paths import StackPaths
 from .store import Store
 
 TEXTS = ("name", "kind", "result", "reason", "phase", "at", "by", "slot", "dump")
+SERVED = ("succeeded", "finished after an interruption")
 COLUMNS = ("release", "name", "kind", "result", "by", "at", "seconds", "slot")
 
 
@@ -25,7 +26,7 @@ def overview(stack: str, paths: StackPaths | None = None) -> dict[str, Any]:
     active = current.active.release if current.active else None
     entries = [_entry(entry, kept) for entry in reversed(audit.read(store.paths.audit))]
     # A release may be on record more than once (released, left, gone back to): its newest entry that served counts.
-    serving = next((entry for entry in entries if entry["release"] == active and entry["result"] != "failed"), None)
+    serving = next((entry for entry in entries if entry["release"] == active and entry["result"] in SERVED), None)
     if serving:
         serving["active"] = True
     slot = current.active.slot if current.active else None
@@ -36,6 +37,21 @@ def overview(stack: str, paths: StackPaths | None = None) -> dict[str, Any]:
         "phase": current.phase,
         "audit": audit.altered(store.paths.audit),
     }
+
+
+def how_it_stands(stack: str, paths: StackPaths | None = None) -> str:
+    """How the last attempt ended, and what serves, in two sentences at most."""
+    found = overview(stack, paths)
+    last = next((entry for entry in found["releases"] if entry["release"]), None)
+    said = ""
+    if last:
+        at = f" in phase {last['phase']}" if last["phase"] else ""
+        said = f"Release {last['name']} (number {last['release']}): {last['result']}{at}. "
+    if found["phase"] != state.IDLE:
+        return f"{said}A release is under way, in phase {found['phase']}."
+    if found["active"] is None:
+        return f"{said}No release serves."
+    return f"{said}Release number {found['active']} serves from slot {found['slot']}."
 
 
 def _entry(entry: Mapping[str, Any], kept: set[int]) -> dict[str, Any]:

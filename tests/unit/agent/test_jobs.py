@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.slipway.vps.plugins.module_utils.agent import jobs
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
+from ansible_collections.slipway.vps.plugins.module_utils.release import unattended
 
 
 @pytest.fixture
@@ -118,3 +119,60 @@ def test_a_missing_or_other_agent_is_refused_with_the_command_to_run(tmp_path, m
     version.write_text("0.0.1\n")
     with pytest.raises(SlipwayError, match=r"0\.0\.1"):
         jobs.require_agent()
+
+
+def see_to(stack, emitter):
+    emitter.info(f"{stack} was seen to")
+    return f"Release 1.0 of {stack} serves."
+
+
+def test_a_job_whose_process_was_killed_is_seen_to_and_says_so(place):
+    (place / "job.json").write_text(
+        json.dumps({"kind": "release.deploy", "stack": "shop", "label": "deploy of shop 1.1", "key": "k"})
+    )
+    (place / "request.json").write_text("{}")
+    assert jobs.end(place.name, {"release.deploy": see_to}) == 1
+    seen = jobs.view(place.name)
+    assert seen.state == "failed"
+    assert "deploy of shop 1.1) was killed. Release 1.0 of shop serves." in seen.error["message"]
+    assert [event["message"] for event in seen.events] == ["shop was seen to"]
+    assert not (place / "request.json").exists()
+
+
+def test_a_job_that_left_a_result_is_left_alone(place):
+    ask(place)
+    jobs.execute(place.name, {"release.deploy": deploy})
+    assert jobs.end(place.name, {"release.deploy": see_to}) == 0
+    assert jobs.view(place.name).state == "succeeded"
+
+
+def test_how_a_job_ended_is_told_once(place):
+    (place / "job.json").write_text(
+        json.dumps({"kind": "release.deploy", "stack": "shop", "label": "deploy of shop 1.1", "key": "k"})
+    )
+    ask(place)
+    jobs.execute(place.name, {"release.deploy": lambda *_: {"release": 7, "release_name": "1.1", "slot": "blue"}})
+    assert unattended.sentences("other", tell=True) == []
+    assert unattended.sentences("shop", tell=False) == unattended.sentences("shop", tell=True)
+    assert unattended.sentences("shop", tell=True) == []
+
+
+def test_a_release_that_ended_by_itself_is_described(place):
+    (place / "job.json").write_text(
+        json.dumps({"kind": "release.deploy", "stack": "shop", "label": "deploy of shop 1.1", "key": "k"})
+    )
+    ask(place)
+    jobs.execute(place.name, {"release.deploy": lambda *_: {"release": 7, "release_name": "1.1", "slot": "blue"}})
+    (said,) = unattended.sentences("shop", tell=True)
+    assert said == (
+        "The deploy of shop 1.1 (job release-deploy-1) lost its controller and ended by itself: "
+        "release 1.1 (number 7) was put into service in slot blue."
+    )
+
+
+def test_whoever_waits_has_been_told(place):
+    (place / "job.json").write_text(json.dumps({"kind": "release.deploy", "stack": "shop", "label": "x", "key": "k"}))
+    ask(place)
+    jobs.execute(place.name, {"release.deploy": deploy})
+    jobs.wait(place.name, 1)
+    assert unattended.sentences("shop", tell=False) == []
