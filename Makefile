@@ -40,6 +40,19 @@ test-molecule: ## one scenario: make test-molecule SCENARIO=default
 	@$(if $(SCENARIO),,echo "Which one? make test-molecule SCENARIO=x, where x is one of:" $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml)); exit 2)
 	@$(READY_FOR_TESTS) && python tools/test.py --exact "molecule $(SCENARIO)"
 
+.PHONY: test-long
+test-long: ## soaks and long fault campaigns, on servers of the lab
+	@$(READY_FOR_TESTS) && python $(LAB) up --hosts vps1 && . .cache/env && \
+	  PYTHONPATH=tests/bench:tests/testinfra SLIPWAY_HOST=vps1 pytest -p slipway_lab -v tests/long
+
+bench-%: ## measure, beside its peers: make bench-deploy
+	@$(READY_FOR_TESTS) && python $(LAB) up --hosts vps1 && . .cache/env && \
+	  PYTHONPATH=tests/bench:tests/testinfra python tests/bench/$*/bench.py
+
+.PHONY: benchmarks
+benchmarks: ## write docs/benchmarks.md from the last measurements
+	@$(READY) && PYTHONPATH=tests/bench python -m slipway_bench.page $(wildcard .cache/bench/*.json)
+
 .PHONY: readmes
 readmes: ## write the README of each role from its argument_specs
 	@$(READY) && python tools/readmes.py
