@@ -68,6 +68,7 @@ def known_variables() -> set[str]:
 
 
 TARGETS = set(re.findall(r"^([a-z][a-z0-9-]*):", read(ROOT / "Makefile"), re.MULTILINE))
+TARGETS |= {f"bench-{path.parent.name}" for path in (ROOT / "tests" / "bench").glob("*/bench.py")}
 
 
 def playbook_names(words: list[str]) -> Iterator[str]:

@@ -19,7 +19,7 @@ KEPT = ROOT / "docs" / "benchmarks"
 PAGE = ROOT / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 
-Every table is the last run of a measurement that you can repeat: `make bench-NAME`. What is compared runs on the same
+Every table is the last run of a measurement that you can repeat: `make bench-deploy`. What is compared runs on the same
 host in the same run, repetition by repetition, one after the other; a ratio is the median of the pairs. This page is
 written from `docs/benchmarks/*.json` by `make benchmarks`.
 """
