@@ -29,7 +29,7 @@ PEERS_ZONE = "peers.test"
 
 
 def deploy(server: Server, release: str, *more: str) -> Play:
-    return server.playbook("deploy", "-e", f"stack_release={release}", *QUICKLY, *more)
+    return server.playbook("deploy", "-e", f"stack_release={release}", *QUICKLY, *more, nice=19)
 
 
 def serving(server: Server) -> str:
@@ -81,6 +81,14 @@ def test_the_traffic_moves_at_once(four_releases: Report) -> None:
     assert [switch.release for switch in switches] == ["1.0.1", "1.1.0", "1.0.1", "1.1.0"]
     for switch in switches:
         assert switch.overlap < 1, f"{switch}: the release before still answered new requests"
+
+
+def test_all_services_switch_together(four_releases: Report) -> None:
+    """Pages come from one service, everything else from another."""
+    pages, answers = four_releases.switches(("page",)), four_releases.switches(("get", "post"))
+    assert [switch.release for switch in pages] == [switch.release for switch in answers]
+    for page, answer in zip(pages, answers, strict=True):
+        assert abs(page.moment - answer.moment) < 1
 
 
 def test_new_websockets_reach_the_new_slot_at_once(four_releases: Report) -> None:
@@ -179,6 +187,7 @@ def test_the_same_load_over_plain_compose_loses_some(server: Server, peers: Peer
         server.playbook(
             str(PEERS / "release.yml"),
             *("-e", "peer=compose_up", "-e", f"stack_release={'1.0.1' if running == '1.0.0' else '1.0.0'}"),
+            nice=19,
         )
         time.sleep(5)
     say("One release by docker compose up -d", load.report)

@@ -51,12 +51,12 @@ def contestants(server: Server, folder: Path) -> list[Contestant]:
 
     def peer(name: str) -> Contestant:
         def release(tag: str) -> None:
-            server.playbook(str(PEERS / "release.yml"), "-e", f"peer={name}", "-e", f"stack_release={tag}")
+            server.playbook(str(PEERS / "release.yml"), "-e", f"peer={name}", "-e", f"stack_release={tag}", nice=19)
 
         return Contestant(name, place, str(certificate), release)
 
     def slipway(tag: str) -> None:
-        server.playbook("deploy", "-e", f"stack_release={tag}", *SETTINGS)
+        server.playbook("deploy", "-e", f"stack_release={tag}", *SETTINGS, nice=19)
 
     ca = str(ROOT / ".cache" / "lab" / "acme-root.pem")
     return [Contestant("slipway", server, ca, slipway), peer("compose_up"), peer("stop_start")]
@@ -99,7 +99,9 @@ def run(server: Server, options: argparse.Namespace, folder: Path) -> Result:
             say(f"{repetition + 1}/{options.repetitions} {way.name}: {report.lost} lost, {seconds:.1f} s", report)
         if repetition < ROLLBACKS:
             back = Contestant("slipway", server, ways[0].ca, ways[0].release)
-            report, seconds, first = measure(back, lambda: server.playbook("rollback", *SETTINGS) and None, options)
+            report, seconds, first = measure(
+                back, lambda: server.playbook("rollback", *SETTINGS, nice=19) and None, options
+            )
             result.add("slipway.rollback_seconds", seconds)
             result.add("slipway.rollback_first_byte_seconds", first)
             result.add("slipway.rollback_requests_lost", report.lost)
