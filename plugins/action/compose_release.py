@@ -4,8 +4,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from ansible.utils.display import Display
+
+from ansible_collections.slipway.vps.plugins.module_utils.release import failure
 from ansible_collections.slipway.vps.plugins.plugin_utils.job_action import JobAction
+
+display = Display()
 
 
 class ActionModule(JobAction):
     module = "slipway.vps.compose_release"
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        if not result.get("failed"):
+            return result
+        host = (task_vars or {}).get("inventory_hostname", "")
+        for line in failure.explanation(result):
+            display.display(f"  {host} | {line}")
+        return failure.brief(result)

@@ -45,6 +45,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
 from ansible_collections.slipway.vps.plugins.module_utils.probe.derive import derive
 
 
@@ -53,7 +54,10 @@ def health_probes(variables: Any) -> dict[str, Any]:
         raise AnsibleFilterError(
             f"slipway.vps.health_probes needs a mapping of variables, not {type(variables).__name__}."
         )
-    return derive(variables)
+    try:
+        return derive(variables)
+    except SlipwayError as error:
+        raise AnsibleFilterError(str(error)) from error
 
 
 class FilterModule:

@@ -76,8 +76,11 @@ options:
         type: int
         required: true
       health:
-        description: Path that answers with a status from 200 to 399 when the service can take traffic.
-        type: str
+        description:
+          - What the service answers when it can take traffic, as a path, or as a dictionary with C(path), C(status) (a
+            list of codes such as V(204) or classes such as V(2xx); a status from 200 to 399 by default), C(body) (a
+            regular expression that is found in the body) and C(headers) (name and regular expression).
+        type: raw
         default: /
       websocket:
         description: Whether the route carries WebSockets.
@@ -260,7 +263,12 @@ EXAMPLES = r"""
       command: [./api, migrate]
     routes:
       - {host: api.shop.example.org, service: api, port: 8080, health: /health}
-      - {service: web, port: 3000}
+      - service: web
+        port: 3000
+        health:
+          path: /health
+          body: '"status": ?"ok"'
+          headers: {X-Release: "^1[.]4[.]2$"}
 
 - name: Go back to the release before
   slipway.vps.compose_release:
@@ -315,9 +323,16 @@ dump:
   returned: when a job was started
   type: str
 diagnosis:
-  description: What the containers said (status, health log, last lines of their logs).
+  description:
+    - The containers that are meant, with C(container), C(service), C(status), C(health), C(exit_code) and C(restarts).
+    - Their health logs and the last 100 lines of their logs are printed, but not returned, when the play runs it.
   returned: when a release failed because of a container
-  type: raw
+  type: list
+  elements: dict
+probe:
+  description: The last answer of a health path, with C(address), C(status), C(headers), C(body) and C(complaint).
+  returned: when a release failed because of it
+  type: dict
 failed_phase:
   description: The phase in which a release was given up.
   returned: when a release failed
@@ -342,7 +357,7 @@ ROUTE = {
     "path": {"type": "str", "default": "/"},
     "service": {"type": "str", "required": True},
     "port": {"type": "int", "required": True},
-    "health": {"type": "str", "default": "/"},
+    "health": {"type": "raw", "default": "/"},
     "websocket": {"type": "bool", "default": False},
     "sticky": {"type": "raw", "default": False},
     "rate_limit": {"type": "str"},

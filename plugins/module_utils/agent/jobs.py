@@ -11,6 +11,7 @@ same files.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import secrets
@@ -26,7 +27,7 @@ from typing import Any
 
 from ..common.errors import SlipwayError
 from ..common.events import Emitter, line, sentence
-from ..common.files import read_json, write_json
+from ..common.files import read_json, reserve, write_json
 from ..common.process import run
 from ..common.terminal import say
 from ..common.version import __version__
@@ -35,6 +36,9 @@ JOBS_DIRECTORY = Path("/var/lib/slipway/jobs")
 AGENT_COMMAND = "/usr/bin/slipway"
 AGENT_VERSION_FILE = Path("/usr/lib/slipway/VERSION")
 KEPT_JOBS = 50
+# Room for the result, whatever the work did to the disk.
+RESERVE = ".reserve"
+RESERVE_BYTES = 128 * 1024
 POLL_SECONDS = 0.25
 # Of 100, which is what the services of a host have.
 CPU_WEIGHT = 20
@@ -117,6 +121,7 @@ def start(kind: str, request: dict[str, Any], label: str) -> str:
     place.mkdir(mode=0o700)
     about = {"kind": kind, "stack": request.get("stack", ""), "label": label, "key": key, "started": stamp}
     write_json(place / "job.json", about)
+    reserve(place / RESERVE, RESERVE_BYTES)
     write_json(place / "request.json", {"kind": kind, "request": request})
     run(
         [
@@ -237,7 +242,14 @@ def _events(path: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
     except FileNotFoundError:
         return [], offset
     whole = data[: data.rfind(b"\n") + 1]
-    return [json.loads(text) for text in whole.splitlines()], offset + len(whole)
+    return [event for text in whole.splitlines() for event in _parsed(text)], offset + len(whole)
+
+
+def _parsed(text: bytes) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(text)]
+    except ValueError:
+        return []  # cut off by a disk that was full
 
 
 def wait(job: str, timeout: float, on_event: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
@@ -342,17 +354,19 @@ def end(job: str, endings: Mapping[str, Ending]) -> int:
 @contextmanager
 def _telling(place: Path) -> Iterator[Emitter]:
     """Events go to the job's file, and as sentences to the journal."""
-    with (place / "events.jsonl").open("a", encoding="utf-8") as log:
+    with (place / "events.jsonl").open("ab", buffering=0) as log:
 
         def to_file(event: dict[str, Any]) -> None:
-            log.write(line(event) + "\n")
-            log.flush()
+            # Telling how far the work is must not be what makes it fail: on a full disk only the result is recorded.
+            with contextlib.suppress(OSError):
+                log.write(f"{line(event)}\n".encode())
 
         yield Emitter(to_file, lambda event: say(sentence(event)))
 
 
 def _record(place: Path, outcome: dict[str, Any], emitter: Emitter) -> None:
     outcome["phases"] = emitter.phases
+    (place / RESERVE).unlink(missing_ok=True)
     write_json(place / "result.json", outcome)
     if not outcome["ok"]:
         say(SlipwayError.from_dict(outcome["error"]))

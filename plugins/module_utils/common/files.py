@@ -74,6 +74,16 @@ def append_line(path: str | Path, text: str, mode: int = 0o640) -> None:
         os.close(descriptor)
 
 
+def reserve(path: str | Path, size: int) -> None:
+    """Keep room on the file system, to be given up (by removing the file) when everything else is full."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        if os.fstat(descriptor).st_size < size:
+            os.posix_fallocate(descriptor, 0, size)
+    finally:
+        os.close(descriptor)
+
+
 def touch(path: str | Path, mode: int = 0o644) -> bool:
     """Create the empty file if it is missing; return whether it was."""
     try:

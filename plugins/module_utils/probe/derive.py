@@ -15,6 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..release import nginx, spec
+from ..release.expectation import Expectation
+
 Probes = list[dict[str, Any]]
 Variables = Mapping[str, Any]
 
@@ -23,8 +26,6 @@ OUTSIDE = "outside"
 TENANTS = "tenants"
 LOOPBACK = "127.0.0.1"
 REDIS_PORT = 6379
-# A health path answers with a status below 400 when the service can take traffic.
-HEALTHY_STATUS = ["2xx", "3xx"]
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,12 @@ class Site:
     """A host name with the path that says whether it is well."""
 
     host: str
-    path: str
+    health: Expectation
     tenant: str = ""
 
     @property
     def url(self) -> str:
-        return f"https://{self.host}{self.path}"
+        return f"https://{self.host}{self.health.path}"
 
 
 def derive(variables: Variables) -> dict[str, Any]:
@@ -60,20 +61,17 @@ def derive(variables: Variables) -> dict[str, Any]:
 
 def _sites(variables: Variables) -> Iterator[Site]:
     """One site per host and health path, in the order of the routes."""
-    seen: set[Site] = set()
-    for route in variables.get("stack_routes") or []:
-        path = _health_path(route)
-        for host, tenant in _hosts(route, variables):
-            site = Site(host, path, tenant)
-            if site not in seen:
-                seen.add(site)
+    seen: set[str] = set()
+    given = variables.get("stack_routes") or []
+    routes = spec.routes(given, str(variables.get("stack_domain") or ""))
+    for entry, route in zip(given, routes, strict=True):
+        # Where another route's service would answer, this one is asked on its own path.
+        health = route.health if nginx.asked_through(routes, route) else Expectation(route.path)
+        for host, tenant in _hosts(entry, variables):
+            site = Site(host, health, tenant)
+            if site.url not in seen:
+                seen.add(site.url)
                 yield site
-
-
-def _health_path(route: Mapping[str, Any]) -> str:
-    """Through Nginx a health path is only reached when it lies below the route's own path."""
-    prefix, health = str(route.get("path") or "/"), str(route.get("health") or "/")
-    return health if health.startswith(prefix) else prefix
 
 
 def _hosts(route: Mapping[str, Any], variables: Variables) -> Iterator[tuple[str, str]]:
@@ -92,10 +90,11 @@ def _https(sites: Sequence[Site], view: str, ca_file: Any, address: Any) -> Iter
             "name": _named(view, site.url),
             "type": "http",
             "target": site.url,
-            "status": HEALTHY_STATUS,
+            "status": list(site.health.status),
             "group": view,
         }
-        yield _filled(probe, address=address, ca_file=ca_file)
+        expected = {"body_matches": site.health.body, "header_matches": dict(site.health.headers) or None}
+        yield _filled(probe, address=address, ca_file=ca_file, **expected)
 
 
 def _named(view: str, name: str) -> str:

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,6 +101,35 @@ class Daemon:
             )
         except self.errors.NotFound:
             return
+
+    def volumes(self, project: str) -> set[str]:
+        """Names of the volumes that were made for a project."""
+        found = self.client.api.volumes(filters={"label": f"{PROJECT}={project}"})
+        return {entry["Name"] for entry in found.get("Volumes") or []}
+
+    def remove_volumes(self, names: Iterable[str]) -> None:
+        for name in sorted(names):
+            try:
+                self.client.api.remove_volume(name)
+            except self.errors.NotFound:
+                continue
+            except self.errors.APIError as error:
+                raise SlipwayError(f"The volume {name} cannot be removed: {error.explanation}") from error
+
+    def memory(self, containers: Sequence[Container]) -> dict[str, int]:
+        """Bytes in use by container, without the page cache that the kernel would give back."""
+
+        def one(entry: Container) -> int:
+            seen = stats(entry.id, stream=False, **at_once).get("memory_stats") or {}
+            cache = seen.get("stats") or {}
+            idle = cache.get("inactive_file", cache.get("total_inactive_file", 0))
+            return max(0, int(seen.get("usage") or 0) - int(idle))
+
+        stats = self.client.api.stats
+        # Without it (Debian 12's library) the Engine takes a second to compare two readings.
+        at_once = {"one_shot": True} if "one_shot" in inspect.signature(stats).parameters else {}
+        with ThreadPoolExecutor(STOP_WORKERS) as pool:
+            return dict(zip((entry.name for entry in containers), pool.map(one, containers), strict=True))
 
     def stop(self, containers: list[Container]) -> None:
         """SIGTERM to all at once, each with its own grace period."""

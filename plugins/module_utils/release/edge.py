@@ -11,8 +11,7 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +19,19 @@ from ..common.errors import SlipwayError
 from ..common.files import remove, touch, write_atomic
 from ..common.process import CommandError, run
 from . import nginx
-from .health import BODY_BYTES, OK_BELOW
+from .expectation import Expectation
+from .health import Answer, answer
 from .paths import StackPaths
-from .spec import Route
 
+SITES = Path("/etc/nginx/slipway/sites")
+ERROR_LOG = Path("/var/log/nginx/error.log")
+LOG_BYTES = 1 << 20
+OK = 200
 READ_BACKS = 5
 READ_BACK_SECONDS = 10.0
 POLL_SECONDS = 0.1
 REQUEST_SECONDS = 5.0
 HTTPS = 443
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What Nginx answered on a fresh connection."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: str
 
 
 class _Loopback(http.client.HTTPSConnection):
@@ -53,18 +47,10 @@ class _Loopback(http.client.HTTPSConnection):
         self.sock = context.wrap_socket(plain, server_hostname=self.host)
 
 
-def fetch(host: str, path: str) -> Reply:
-    """One request over a fresh connection; status 0 if there is no answer."""
+def fetch(host: str, wanted: Expectation) -> Answer:
+    """One request over a fresh connection, on the way that visitors take."""
     connection = _Loopback(host, timeout=REQUEST_SECONDS)
-    try:
-        connection.request("GET", path, headers={"Connection": "close", "User-Agent": "slipway-probe"})
-        response = connection.getresponse()
-        headers = {name.lower(): value for name, value in response.getheaders()}
-        return Reply(response.status, headers, response.read(BODY_BYTES).decode(errors="replace"))
-    except (OSError, http.client.HTTPException) as error:
-        return Reply(0, {}, f"{type(error).__name__}: {error}")
-    finally:
-        connection.close()
+    return answer(connection, f"https://{host}{wanted.path}", wanted, {})
 
 
 def current(paths: StackPaths) -> dict[Path, str]:
@@ -85,20 +71,41 @@ def check() -> None:
 def apply(paths: StackPaths, wanted: Mapping[Path, str], hosts: Sequence[str]) -> bool:
     """Put the files in place, reload, and prove that they are loaded; on failure the old ones are back."""
     before = current(paths)
-    # Whoever was here before may have been cut off between the files and the reload.
-    if before == dict(wanted) and loaded(hosts, nginx.config_of(wanted)):
-        return False
+    mark = nginx.config_of(wanted)
+    if before == dict(wanted):
+        # Whoever was here before may have been cut off between the files and the reload.
+        if loaded(hosts, mark):
+            return False
+        _reload_and_prove(hosts, mark)
+        return True
     _ready(paths)
-    _write(before, wanted)
+    reloaded = False
     try:
+        _write(before, wanted)
         check()
-        reload()
-        prove(hosts, nginx.config_of(wanted))
-    except SlipwayError:
+        reloaded = True
+        _reload_and_prove(hosts, mark)
+    except BaseException as error:
         _write(wanted, before)
-        reload()
+        if reloaded:
+            _load_again(error)
         raise
     return True
+
+
+def _load_again(cause: BaseException) -> None:
+    """The old files are back: have them read. What failed first stays the failure that people are told."""
+    try:
+        reload()
+    except SlipwayError as error:
+        if isinstance(cause, SlipwayError):
+            cause.message += f" The old configuration is in place again, but: {error.message}"
+
+
+def _reload_and_prove(hosts: Sequence[str], mark: str) -> None:
+    log = ErrorLog()
+    reload()
+    prove(hosts, mark, log)
 
 
 def _ready(paths: StackPaths) -> None:
@@ -125,14 +132,14 @@ def reload() -> None:
 
 def loaded(hosts: Sequence[str], mark: str) -> bool:
     """Whether Nginx answers with this configuration already."""
-    return not mark or all(_names(fetch(host, nginx.CONFIG_PATH), mark) for host in hosts)
+    return not mark or all(_names(fetch(host, Expectation(nginx.CONFIG_PATH)), mark) for host in hosts)
 
 
-def _names(reply: Reply, mark: str) -> bool:
-    return reply.headers.get(nginx.CONFIG_HEADER.lower()) == mark
+def _names(said: Answer, mark: str) -> bool:
+    return said.headers.get(nginx.CONFIG_HEADER.lower()) == mark
 
 
-def prove(hosts: Sequence[str], mark: str) -> None:
+def prove(hosts: Sequence[str], mark: str, log: ErrorLog) -> None:
     """A reload returns before it is done, and may fail with status 0: only what Nginx answers counts."""
     if not mark:
         return
@@ -140,11 +147,41 @@ def prove(hosts: Sequence[str], mark: str) -> None:
         _agree(
             host,
             nginx.CONFIG_PATH,
-            lambda reply: _names(reply, mark),
-            f"Nginx does not serve the new configuration for {host}",
+            lambda said: _names(said, mark),
+            f"Nginx does not serve the new configuration for {host}, although its reload ended with status 0",
             "Read its error log with: journalctl -u nginx ; tail /var/log/nginx/error.log. "
             "The server block of the host comes from role slipway.vps.nginx (role stack includes it).",
+            log.complaint,
         )
+
+
+class ErrorLog:
+    """What Nginx writes into its error log from now on."""
+
+    def __init__(self, path: Path = ERROR_LOG) -> None:
+        self.path = path
+        self._start = self._size()
+
+    def _size(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def complaint(self) -> str:
+        """Why Nginx gave up loading a configuration, in its own words; empty if it did not (yet)."""
+        if not self.path.exists():
+            return ""
+        with self.path.open("rb") as handle:
+            handle.seek(self._start if self._size() >= self._start else 0)
+            lines = handle.read(LOG_BYTES).decode(errors="replace").splitlines()
+        return given_up(lines)
+
+
+def given_up(lines: Sequence[str]) -> str:
+    """Nginx tries a port that is taken five times before it gives up; anything else that is an emergency is final."""
+    emergencies = [line.split("[emerg] ", 1)[1].split(": ", 1)[-1] for line in lines if "[emerg] " in line]
+    if not any("still could not bind" in line or "bind() to" not in line for line in emergencies if line):
+        return ""
+    told = [line for line in emergencies if "still could not bind" not in line and "try again" not in line]
+    return "; ".join(dict.fromkeys(told))
 
 
 def serve(paths: StackPaths, slot: str, number: int, name: str) -> None:
@@ -176,44 +213,45 @@ def read_back(hosts: Sequence[str], slot: str, number: int) -> None:
         _agree(
             host,
             nginx.RELEASE_PATH,
-            lambda reply: _says(reply, slot, number),
+            lambda said: _says(said, slot, number),
             f"Nginx does not say for {host} that release number {number} in slot {slot} serves",
             "Look at the flag slot.green of the stack and at: journalctl -u nginx",
         )
 
 
-def _says(reply: Reply, slot: str, number: int) -> bool:
+def with_site(hosts: Sequence[str], sites: Path = SITES) -> list[str]:
+    """Those hosts that Nginx has a site for: a release that drops a host has lost its site before it starts."""
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in sorted(sites.glob("*.conf"))]
+    found = [host for host in hosts if any(f"/hosts/{host}[.]conf" in text for text in texts)]
+    # Sites that somebody wrote by hand name the files in their own way.
+    return found or list(hosts)
+
+
+def _says(said: Answer, slot: str, number: int) -> bool:
     try:
-        said: Any = json.loads(reply.body)
+        told: Any = json.loads(said.body)
     except ValueError:
         return False
-    return reply.status == 200 and said.get("release") == number and said.get("slot") == slot
+    return said.status == OK and told.get("release") == number and told.get("slot") == slot
 
 
-def _agree(host: str, path: str, good: Any, complaint: str, hint: str) -> None:
+def _agree(
+    host: str,
+    path: str,
+    good: Callable[[Answer], bool],
+    complaint: str,
+    hint: str,
+    hopeless: Callable[[], str] = str,
+) -> None:
+    """READ_BACKS fresh connections in a row say so, or it is told what they said and why (`hopeless`) nothing came."""
     deadline = time.monotonic() + READ_BACK_SECONDS
     in_row = 0
     while in_row < READ_BACKS:
-        reply = fetch(host, path)
-        in_row = in_row + 1 if good(reply) else 0
+        said = fetch(host, Expectation(path))
+        in_row = in_row + 1 if good(said) else 0
         if in_row == 0:
-            if time.monotonic() >= deadline:
-                said = f"status {reply.status}" if reply.status else "no answer"
-                raise SlipwayError(
-                    f"{complaint}: {said}, {' '.join(reply.body.split())[:200]!r}.",
-                    hint=hint,
-                    details={"probe": {"address": f"https://{host}{path}", "status": reply.status, "body": reply.body}},
-                )
+            reason = hopeless()
+            if reason or time.monotonic() >= deadline:
+                seen = f"Nginx says: {reason}" if reason else f"{said}"
+                raise SlipwayError(f"{complaint}: {seen}.", hint=hint, details={"probe": said.as_dict()})
             time.sleep(POLL_SECONDS)
-
-
-def sick_route(routes: Sequence[Route], hosts: Sequence[str]) -> str:
-    """The first route that does not answer well through Nginx, as a sentence; empty if all do."""
-    for route in routes:
-        if route.host not in hosts:
-            continue
-        reply = fetch(route.host, route.health)
-        if not 200 <= reply.status < OK_BELOW:
-            body = " ".join(reply.body.split())[:300]
-            return f"https://{route.host}{route.health} answers with status {reply.status}: {body!r}"
-    return ""

@@ -24,19 +24,24 @@ from ..common.errors import SlipwayError
 from ..common.events import Emitter
 from . import (
     audit,
+    capacity,
     cpu,
     drain,
     dump,
     edge,
+    failure,
     fingerprint,
     health,
     images,
     keepers,
     planning,
     preflight,
+    record,
     recovery,
     retention,
+    rules,
     state,
+    watch,
 )
 from .host import Host, overrides, upstreams
 from .paths import StackPaths, other
@@ -45,12 +50,18 @@ from .record import Record
 from .spec import Settings
 from .state import State
 
-OBSERVE_PAUSE = 0.5
 DATA_SECONDS = 180
 
 
 def release(request: Mapping[str, Any], emitter: Emitter) -> dict[str, Any]:
     """Do what the request asks for (`action`: deploy or rollback); the job of the agent."""
+    try:
+        return _release(request, emitter)
+    except OSError as error:
+        raise failure.cause_of(error) from error
+
+
+def _release(request: Mapping[str, Any], emitter: Emitter) -> dict[str, Any]:
     spec, wish = planning.read(request)
     host = Host(StackPaths(spec.stack), emitter)
     host.paths.root.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -104,6 +115,7 @@ class Pipeline:
         self.id = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{random.token_hex(3)}"
         self.warnings: list[str] = [*planning.data_changes(self.current, target.record)]
         self.traffic_moved = False
+        self.volumes = host.daemon.volumes(host.paths.project(self.slot))
 
     @property
     def record(self) -> Record:
@@ -151,8 +163,13 @@ class Pipeline:
         self.target = replace(self.target, record=replace(self.record, images=resolved))
         # Twice: what nobody needs any more makes room first, and what was fetched is held before anybody prunes.
         self.hold_images()
+        capacity.refuse_little_disk(self.host.daemon, resolved.values(), self.wish.min_free_disk_mb)
         images.pull(self.host.daemon, resolved.values(), self.host.emitter)
         self.hold_images()
+        if not self.target.rollback:
+            checked = images.with_health_check(self.host.daemon, resolved)
+            rules.refuse_unchecked(self.record.spec, self.target.model, checked)
+            self.target = replace(self.target, record=record.with_checks(self.record, self.target.model, checked))
 
     def hold_images(self) -> None:
         references = keepers.wanted([*self.host.store.all(), self.record])
@@ -219,18 +236,24 @@ class Pipeline:
         self.host.slots.start(self.record, self.slot, self.values, self.deadline())
 
     def probe(self) -> None:
-        project = self.host.paths.project(self.slot)
-        before = health.restarts(self.host.daemon, project)
+        before = self.restarts()
         moving = state.moving(self.current)
         spec = self.record.spec
         try:
             health.probe(spec.routes, moving.upstreams, spec.domain, self.wish.probe_successes, self.deadline())
         except SlipwayError as error:
             raise self.with_diagnosis(error) from error
-        health.refuse_restarts(self.host.daemon, project, before)
+        self.refuse_unstable(before)
         if not self.target.rollback:
             self.hooks("before_switch")
-        cpu.release(self.host.daemon, project)
+        cpu.release(self.host.daemon, self.host.paths.project(self.slot))
+
+    def restarts(self) -> dict[str, int]:
+        return health.restarts(self.host.daemon, self.host.paths.project(self.slot))
+
+    def refuse_unstable(self, before: Mapping[str, int]) -> None:
+        project = self.host.paths.project(self.slot)
+        health.refuse_unstable(self.host.daemon, project, before, self.record.groups.slot)
 
     # --- the traffic moves
 
@@ -247,17 +270,12 @@ class Pipeline:
 
     def observe(self) -> None:
         """The release under real traffic, through Nginx."""
-        project = self.host.paths.project(self.slot)
-        before = health.restarts(self.host.daemon, project)
-        end = time.monotonic() + self.wish.observe
-        while True:
-            complaint = edge.sick_route(self.record.spec.routes, self.record.spec.hosts)
-            if complaint:
-                raise self.with_diagnosis(SlipwayError(f"Under traffic the release is sick: {complaint}."))
-            health.refuse_restarts(self.host.daemon, project, before)
-            if time.monotonic() >= end:
-                return
-            time.sleep(OBSERVE_PAUSE)
+        before = self.restarts()
+        asked = watch.questions(self.record.spec, state.moving(self.current).upstreams)
+        try:
+            watch.watch(asked, self.wish.observe, lambda: self.refuse_unstable(before))
+        except SlipwayError as error:
+            raise self.with_diagnosis(error) from error
 
     def exclusive(self) -> None:
         """Workers run once: the old ones end before the new ones begin."""
@@ -316,12 +334,13 @@ class Pipeline:
     # --- what people are told
 
     def with_diagnosis(self, error: SlipwayError) -> SlipwayError:
-        """Add what the containers of the routed services say."""
-        routed = {route.service for route in self.record.spec.routes}
+        """Add what the containers of the service that is meant say."""
+        if "diagnosis" in error.details:
+            return error
         found = [
             health.diagnosis(self.host.daemon, entry)
             for entry in self.host.daemon.containers(self.host.paths.project(self.slot))
-            if entry.service in routed
+            if entry.service == error.details.get("service")
         ]
         return SlipwayError(
             error.message, hint=error.hint, phase=error.phase, details={**error.details, "diagnosis": found}
@@ -330,35 +349,54 @@ class Pipeline:
     def give_up(self, phase: str, error: BaseException) -> SlipwayError:
         """Put everything back and say what was seen, where the traffic is and what to do."""
         proved = state.PHASES.index(phase) >= state.PROVED
-        cause = error if isinstance(error, SlipwayError) else SlipwayError(f"{type(error).__name__}: {error}.")
-        if proved:
-            where = f"It serves already, and the next run finishes it ({self.record.label}, slot {self.slot})."
-        else:
-            where = self.put_back() + self.what_was_dumped()
-        self.write_audit("failed", redact(str(cause), self.values, self.record), phase)
-        message = f"R{self.record.label[1:]} was given up in phase {phase}: {cause.message} {where}"
+        cause = failure.cause_of(error)
+        where = self.finish_later() if proved else self.put_back(phase)
+        secrets = [self.values.get(name, "") for name in self.record.spec.secrets]
+        self.write_failure(phase, failure.redact(str(cause), secrets))
         touched = state.PHASES.index(phase) >= state.PHASES.index("data")
         details = {**cause.details, **self.result(), "changed": touched, "failed_phase": phase}
         return SlipwayError(
-            redact(message, self.values, self.record),
-            hint=redact(cause.hint, self.values, self.record),
+            failure.redact(f"R{self.record.label[1:]} was given up in phase {phase}: {cause.message} {where}", secrets),
+            hint=failure.redact(cause.hint, secrets),
             phase=phase,
-            details=redact_all(details, self.values, self.record),
+            details=failure.redact(details, secrets),
         )
 
-    def put_back(self) -> str:
+    def finish_later(self) -> str:
+        return f"It serves already, and the next run finishes it ({self.record.label}, slot {self.slot})."
+
+    def put_back(self, phase: str) -> str:
         """Revert, and say where the traffic is. What cannot be put back now (Docker is gone, the disk is full) stays
         on record for whoever comes next."""
         try:
-            recovery.revert(self.host)
+            recovery.revert(self.host, "", self.wish.drain_http, self.wish.drain_websocket)
+            self.clear_away(phase)
         except Exception as trouble:
             return (
-                f"It could not be put back yet ({trouble}). The next run does so, or on this host: "
+                f"It could not be put back yet ({failure.cause_of(trouble)}). The next run does so, or on this host: "
                 f"slipway release boot {self.record.spec.stack}"
             )
         finally:
             self.current = self.host.store.state()
-        return self.where_traffic_is()
+        return self.where_traffic_is() + self.what_was_dumped()
+
+    def clear_away(self, phase: str) -> None:
+        """Volumes and images that are there only because of this release."""
+        if state.PHASES.index(phase) >= state.TOUCHES_SLOT:
+            made = self.host.daemon.volumes(self.host.paths.project(self.slot)) - self.volumes
+            self.host.daemon.remove_volumes(made)
+        if not self.target.rollback:
+            kept = keepers.wanted(self.host.store.all())
+            keepers.sync(self.host.daemon, self.host.paths.stack, kept)
+            # A pull that failed half-way has fetched images that nothing holds.
+            for reference in keepers.wanted([self.record]) - kept:
+                images.remove(self.host.daemon, reference)
+
+    def write_failure(self, phase: str, reason: str) -> None:
+        try:
+            self.write_audit("failed", reason, phase)
+        except (OSError, SlipwayError) as error:
+            self.warnings.append(f"The audit log could not be written: {error}.")
 
     def where_traffic_is(self) -> str:
         if self.old is None:
@@ -406,25 +444,3 @@ class Pipeline:
 
     def serves(self) -> bool:
         return self.current.active is not None and self.current.active.release == self.record.number
-
-
-def redact(text: str, values: Mapping[str, str], release_record: Record) -> str:
-    """Secrets that a container printed must not reach the screen of a controller."""
-    for name in release_record.spec.secrets:
-        value = values.get(name, "")
-        if len(value) >= MIN_SECRET:
-            text = text.replace(value, "********")
-    return text
-
-
-MIN_SECRET = 4
-
-
-def redact_all(value: Any, values: Mapping[str, str], release_record: Record) -> Any:
-    if isinstance(value, str):
-        return redact(value, values, release_record)
-    if isinstance(value, Mapping):
-        return {key: redact_all(entry, values, release_record) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [redact_all(entry, values, release_record) for entry in value]
-    return value

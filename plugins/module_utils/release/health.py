@@ -8,43 +8,53 @@ from __future__ import annotations
 
 import http.client
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from ..common.errors import SlipwayError
 from .daemon import Container, Daemon
+from .expectation import Expectation, excerpt
 from .spec import TENANTS, Route
 
 POLL_SECONDS = 0.3
 PROBE_SECONDS = 5.0
+SHOWN_BODY = 2000
 PROBE_PAUSE = 0.2
 SETTLE_SECONDS = 2.0
 MAX_RESTARTS = 3
 LOG_LINES = 100
-BODY_BYTES = 2000
-OK_BELOW = 400
+# Enough to find what a body is expected to say.
+BODY_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Answer:
     """What a health path said."""
 
-    route: str
     address: str
     status: int  # 0: no answer
+    headers: Mapping[str, str]  # names in lower case
     body: str
-    seconds: float
+    complaint: str  # empty: it is what was expected
 
     @property
     def ok(self) -> bool:
-        return 200 <= self.status < OK_BELOW
+        return not self.complaint
 
     def __str__(self) -> str:
-        said = f"status {self.status}" if self.status else "no answer"
-        body = " ".join(self.body.split())
-        return f"{self.address}: {said}" + (f", {body[:300]!r}" if body else "")
+        body = excerpt(self.body)
+        return f"{self.address}: {self.complaint or f'status {self.status}'}" + (f", {body!r}" if body else "")
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "address": self.address,
+            "status": self.status,
+            "headers": dict(self.headers),
+            "body": self.body[:SHOWN_BODY],
+            "complaint": self.complaint,
+        }
 
 
 def verdict(entry: Container, *, checked: bool, to_the_end: bool, now: datetime) -> str:
@@ -113,7 +123,7 @@ def sick(daemon: Daemon, entry: Container, reason: str) -> SlipwayError:
     return SlipwayError(
         f"The container {entry.name} is not ready: {reason}.",
         hint="Its health log and last lines are below.",
-        details={"diagnosis": diagnosis(daemon, entry)},
+        details={"diagnosis": [diagnosis(daemon, entry)]},
     )
 
 
@@ -133,24 +143,30 @@ def diagnosis(daemon: Daemon, entry: Container) -> dict[str, Any]:
 def ask(port: int, route: Route, domain: str) -> Answer:
     """One request from the host through the published port, as Nginx would send it."""
     host = domain if route.host == TENANTS else route.host
-    address = f"http://127.0.0.1:{port}{route.health} (Host: {host})"
     headers = {
         "Host": host,
         "X-Forwarded-Proto": "https",
         "X-Forwarded-Host": host,
         "X-Forwarded-For": "127.0.0.1",
-        "User-Agent": "slipway-probe",
-        "Connection": "close",
     }
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PROBE_SECONDS)
-    started = time.monotonic()
+    address = f"http://127.0.0.1:{port}{route.health.path} (Host: {host})"
+    return answer(connection, address, route.health, headers)
+
+
+def answer(
+    connection: http.client.HTTPConnection, address: str, wanted: Expectation, headers: Mapping[str, str]
+) -> Answer:
+    """One request, judged; the connection is closed."""
+    sent = {"User-Agent": "slipway-probe", "Connection": "close", **headers}
     try:
-        connection.request("GET", route.health, headers=headers)
+        connection.request("GET", wanted.path, headers=sent)
         response = connection.getresponse()
+        got = {name.lower(): value for name, value in response.getheaders()}
         body = response.read(BODY_BYTES).decode(errors="replace")
-        return Answer(route.name, address, response.status, body, time.monotonic() - started)
+        return Answer(address, response.status, got, body, wanted.complaint(response.status, got, body))
     except (OSError, http.client.HTTPException) as error:
-        return Answer(route.name, address, 0, f"{type(error).__name__}: {error}", time.monotonic() - started)
+        return Answer(address, 0, {}, f"{type(error).__name__}: {error}", "no answer")
     finally:
         connection.close()
 
@@ -167,16 +183,21 @@ def probe(
 def _probe_one(route: Route, port: int, domain: str, successes: int, deadline: float) -> None:
     in_row = 0
     while in_row < successes:
-        answer = ask(port, route, domain)
-        in_row = in_row + 1 if answer.ok else 0
+        said = ask(port, route, domain)
+        in_row = in_row + 1 if said.ok else 0
         if in_row < successes:
-            if time.monotonic() >= deadline:
-                raise SlipwayError(
-                    f"The route {route.name} does not answer well {successes} times in a row: {answer}.",
-                    hint=f"A status from 200 to 399 is expected on {route.health}.",
-                    details={"probe": {"address": answer.address, "status": answer.status, "body": answer.body}},
-                )
+            if not said.ok and time.monotonic() >= deadline:
+                raise unwell(f"The route {route.name} does not answer well {successes} times in a row", route, said)
             time.sleep(PROBE_PAUSE)
+
+
+def unwell(sentence: str, route: Route, said: Answer) -> SlipwayError:
+    """A route whose answer is not what its health is described as."""
+    return SlipwayError(
+        f"{sentence}: {said}.",
+        hint=f"{route.health} Correct the release, or the health of the route in stack_routes.",
+        details={"probe": said.as_dict(), "service": route.service},
+    )
 
 
 def restarts(daemon: Daemon, project: str) -> dict[str, int]:
@@ -184,8 +205,27 @@ def restarts(daemon: Daemon, project: str) -> dict[str, int]:
     return {entry.name: entry.restarts for entry in daemon.containers(project)}
 
 
-def refuse_restarts(daemon: Daemon, project: str, before: Mapping[str, int]) -> None:
-    """A container that restarted meanwhile is not stable, however well it answers now."""
-    for entry in daemon.containers(project):
-        if entry.restarts > before.get(entry.name, 0):
-            raise sick(daemon, entry, "it restarted while it was being probed")
+def refuse_unstable(daemon: Daemon, project: str, before: Mapping[str, int], services: Collection[str]) -> None:
+    """A container that restarted, ended or fell ill meanwhile is not stable, however well its routes answer now."""
+    found = daemon.containers(project)
+    gone = sorted(set(before) - {entry.name for entry in found})
+    if gone:
+        raise SlipwayError(
+            f"The container {gone[0]} is gone: somebody removed it while the release was on its way.",
+            hint="Release again.",
+        )
+    for entry in found:
+        complaint = unstable(entry, before.get(entry.name, 0))
+        if complaint and entry.service in services:
+            raise sick(daemon, entry, complaint)
+
+
+def unstable(entry: Container, restarts_before: int) -> str:
+    """Why a container that was ready no longer is; empty if it still is."""
+    if entry.restarts > restarts_before:
+        return "it restarted while it was being probed"
+    if not entry.running:
+        return f"it no longer runs (status {entry.status}, exit status {entry.exit_code})"
+    if entry.health == "unhealthy":
+        return "its health check fails"
+    return ""

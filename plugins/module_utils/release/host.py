@@ -60,11 +60,13 @@ class Host:
 
     def foreign_ports(self, slot: str) -> set[int]:
         """Ports that a block of this slot must not use: of other stacks, and of whatever listens and is not ours."""
-        own = {port for name in (*SLOTS, DATA) for port in self.published(name)}
+        own = {port for name in (*SLOTS, DATA) for port in self.published(name, running=True)}
         return (listening() - own) | other_stacks_ports(self.paths) | set(self.published(other(slot)))
 
-    def published(self, slot: str) -> set[int]:
-        return {port for entry in self.daemon.containers(self.paths.project(slot)) for port in entry.ports}
+    def published(self, slot: str, *, running: bool = False) -> set[int]:
+        """Ports of a slot's containers. One that is stopped has its ports on paper only: another may listen there."""
+        found = self.daemon.containers(self.paths.project(slot))
+        return {port for entry in found if entry.running or not running for port in entry.ports}
 
     def ports_lock(self) -> FileLock:
         return FileLock(PORTS_LOCK, wait=PORTS_LOCK_SECONDS, what=f"port allocation of {self.paths.stack}")

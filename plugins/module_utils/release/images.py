@@ -39,6 +39,16 @@ def resolve_all(daemon: Daemon, references: Mapping[str, str]) -> dict[str, str]
     return {service: known[reference] for service, reference in references.items()}
 
 
+def with_health_check(daemon: Daemon, resolved: Mapping[str, str]) -> set[str]:
+    """The services whose image, which is on this host, brings a health check of its own."""
+    return {service for service, reference in resolved.items() if has_health_check(_local(daemon, reference) or {})}
+
+
+def has_health_check(image: Mapping[str, Any]) -> bool:
+    test = ((image.get("Config") or {}).get("Healthcheck") or {}).get("Test") or ["NONE"]
+    return bool(test[0] != "NONE")
+
+
 def pull(daemon: Daemon, resolved: Iterable[str], emitter: Emitter) -> list[str]:
     """Fetch what is not on this host yet; return what was fetched."""
     fetched = []

@@ -51,7 +51,12 @@ class Model:
 
     def has_health_check(self, service: str) -> bool:
         check = self.services[service].get("healthcheck") or {}
-        return bool(check.get("test")) and not check.get("disable") and check["test"][0] != "NONE"
+        return bool(check.get("test")) and not self.disables_health_check(service)
+
+    def disables_health_check(self, service: str) -> bool:
+        """Switched off in the file, so that a health check of the image does not count either."""
+        check = self.services[service].get("healthcheck") or {}
+        return bool(check.get("disable")) or (check.get("test") or [""])[0] == "NONE"
 
 
 @dataclass(frozen=True)

@@ -149,16 +149,45 @@ location = {CONFIG_PATH} {{
 }}
 """
     ]
-    exact: set[str] = set()
-    for route in routes:
-        health = route.health.split("?", 1)[0]
-        if health != "/" and health not in exact and health != route.path:
-            exact.add(health)
-            parts.append(_location(spec, route, f"= {health}", maintenance=False))
-        for match in matches(route.path):
-            if match.removeprefix("= ") not in exact:
-                parts.append(_location(spec, route, match, maintenance=True))
+    for match, route, maintenance in locations(routes):
+        parts.append(_location(spec, route, match, maintenance=maintenance))
     return "\n".join(parts)
+
+
+def locations(routes: Sequence[Route]) -> list[tuple[str, Route, bool]]:
+    """The locations of one host, each once: match, route, and whether maintenance closes it.
+
+    A health path gets a location of its own, unless another route claims that very path.
+    """
+    claimed = {match for route in routes for match in matches(route.path)}
+    found: dict[str, tuple[str, Route, bool]] = {}
+    for route in routes:
+        health = _health_match(route)
+        if health != "= /" and health not in claimed:
+            found.setdefault(health, (health, route, False))
+        for match in matches(route.path):
+            found.setdefault(match, (match, route, True))
+    return list(found.values())
+
+
+def _health_match(route: Route) -> str:
+    return f"= {route.health.path.split('?', 1)[0]}"
+
+
+def leads_to(routes: Sequence[Route], path: str) -> Route | None:
+    """The route that a path of one host ends at."""
+    path = path.split("?", 1)[0]
+    by_match = {match: route for match, route, _maintenance in locations(routes)}
+    prefixes = [match for match in by_match if match.startswith("^~ ") and path.startswith(match[3:])]
+    for match in (f"= {path}", *sorted(prefixes, key=len, reverse=True), "/"):
+        if match in by_match:
+            return by_match[match]
+    return None
+
+
+def asked_through(routes: Sequence[Route], route: Route) -> bool:
+    """Whether Nginx leads the route's health path to the route itself: only then its answer tells about it."""
+    return leads_to([other for other in routes if other.host == route.host], route.health.path) == route
 
 
 def matches(path: str) -> list[str]:
@@ -196,7 +225,13 @@ def _location(spec: Spec, route: Route, match: str, *, maintenance: bool) -> str
         "error_page 502 503 504 @slipway_unavailable;",
     ]
     body = "".join(f"    {line}\n" for line in lines)
-    return f"location {match} {{\n{body}}}\n"
+    return f"location {_quoted(match)} {{\n{body}}}\n"
+
+
+def _quoted(match: str) -> str:
+    """A semicolon would end the directive."""
+    operator, _space, path = match.rpartition(" ")
+    return f'{operator} "{path}"'.lstrip() if ";" in path else match
 
 
 def is_tenants(path: Path) -> bool:

@@ -53,6 +53,10 @@ class StackPaths:
         return self.root / "release.lock"
 
     @property
+    def reserve(self) -> Path:
+        return self.root / ".reserve"
+
+    @property
     def key(self) -> Path:
         """The key of the secrets' fingerprints: with it nobody can guess a secret from what is stored or shown."""
         return self.releases / ".key"

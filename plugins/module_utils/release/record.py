@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from .model import Groups, Model, groups, waves
@@ -92,6 +92,12 @@ def make(
         templates=templates or {},
         follows=follows,
     )
+
+
+def with_checks(release: Record, model: Model, in_images: Collection[str]) -> Record:
+    """The same release, now that it is known which images bring a health check of their own."""
+    from_images = {name for name in in_images if name in model.services and not model.disables_health_check(name)}
+    return replace(release, checked=tuple(sorted({*release.checked, *from_images})))
 
 
 def definition(model: Model, service: str) -> str:

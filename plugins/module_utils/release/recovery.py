@@ -10,17 +10,19 @@ import time
 from collections.abc import Callable, Mapping
 
 from ..common.errors import SlipwayError
-from . import audit, cpu, edge, images, keepers, state
+from . import audit, cpu, drain, edge, images, keepers, state
 from .host import Host, Serving
 from .paths import other
 from .record import Record
-from .state import State
+from .state import State, Transition
 
 START_SECONDS = 180
 FINAL = {
     state.FINISH: "finished after an interruption",
     state.REVERT: "reverted after an interruption",
 }
+DRAIN_HTTP = 30
+DRAIN_WEBSOCKET = 60
 
 
 def recover(host: Host) -> bool:
@@ -87,7 +89,9 @@ def _as_far_as_it_goes(host: Host, work: Callable[[], None]) -> None:
         host.emitter.info(f"not all of it came up: {error}")
 
 
-def revert(host: Host, result: str = "") -> None:
+def revert(
+    host: Host, result: str = "", drain_http: float = DRAIN_HTTP, drain_websocket: float = DRAIN_WEBSOCKET
+) -> None:
     """The release on its way goes, what served before serves: flag, Nginx, the slot, workers, then the record.
 
     `result` is what the audit log is told; the pipeline, which knows more, tells it itself.
@@ -96,12 +100,16 @@ def revert(host: Host, result: str = "") -> None:
     moving = current.transition
     if moving is None:
         return
+    host.store.free_reserve()
     after = state.revert(current)
     serving = host.serving(current)
     if moving.reached >= state.PHASES.index("edge"):
         _point_back(host, after, serving)
+    if moving.reached >= state.MAY_SERVE:
+        _drain(host, moving, drain_http, drain_websocket)
     if moving.reached >= state.TOUCHES_SLOT:
         host.slots.remove(moving.slot)
+        host.paths.slot_text(moving.slot).unlink(missing_ok=True)
     if serving and moving.reached >= state.PHASES.index("exclusive"):
         _as_far_as_it_goes(host, lambda: _start_exclusive(host, serving))
     if result:
@@ -109,6 +117,12 @@ def revert(host: Host, result: str = "") -> None:
     host.store.save(after)
     if moving.kind == "deploy":
         host.store.remove(moving.release)  # it never served; the audit log keeps its story
+
+
+def _drain(host: Host, moving: Transition, http: float, websocket: float) -> None:
+    """Visitors whom the release took in before it was found sick finish what they began."""
+    routes = host.store.read(moving.release).spec.routes if moving.release in host.store.numbers() else ()
+    drain.wait(drain.limits(routes, moving.upstreams, http, websocket))
 
 
 def _start_exclusive(host: Host, serving: Serving) -> None:
@@ -127,9 +141,10 @@ def _point_back(host: Host, after: State, serving: Serving | None) -> None:
 def _serve(host: Host, current: State, serving: Serving) -> None:
     """The traffic goes to this release, whatever was there before; proved."""
     release = serving.record
+    hosts = edge.with_site(release.spec.hosts)
     edge.serve(host.paths, serving.slot, release.number, release.name)
-    edge.apply(host.paths, host.nginx_files(release.spec, current), release.spec.hosts)
-    edge.read_back(release.spec.hosts, serving.slot, release.number)
+    edge.apply(host.paths, host.nginx_files(release.spec, current), hosts)
+    edge.read_back(hosts, serving.slot, release.number)
 
 
 def _finish(host: Host, current: State) -> None:

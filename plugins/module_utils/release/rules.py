@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from ..common.errors import SlipwayError
@@ -17,7 +17,7 @@ from .spec import Spec
 Problem = tuple[str, str]
 
 HEALTH_CHECK_EXAMPLE = (
-    'healthcheck: {test: ["CMD", "curl", "-fsS", "http://127.0.0.1:PORT/health"], interval: 5s, retries: 5}'
+    'healthcheck: {{test: ["CMD", "curl", "-fsS", "http://127.0.0.1:{port}{path}"], interval: 5s, retries: 5}}'
 )
 
 
@@ -124,12 +124,31 @@ def _loopback(port: dict[str, Any]) -> bool:
 
 
 def _health(spec: Spec, model: Model) -> Iterator[Problem]:
-    for name in sorted({route.service for route in spec.routes} & set(model.services)):
-        if not model.has_health_check(name):
-            yield (
-                f"The routed service {name} has no health check, so nobody could tell when it can take traffic.",
-                f"Add one to it in the Compose file, for example: {HEALTH_CHECK_EXAMPLE}",
-            )
+    for name in _routed(spec, model):
+        if model.disables_health_check(name):
+            yield unchecked(spec, name)
+
+
+def _routed(spec: Spec, model: Model) -> list[str]:
+    return sorted({route.service for route in spec.routes} & set(model.services))
+
+
+def unchecked(spec: Spec, service: str) -> Problem:
+    """The sentence about a routed service without a health check, with one that suits its route."""
+    route = next(route for route in spec.routes if route.service == service)
+    example = HEALTH_CHECK_EXAMPLE.format(port=route.port, path=route.health.path)
+    return (
+        f"The routed service {service} has no health check, so nobody could tell when it can take traffic.",
+        f"Add one to it in the Compose file, for example: {example} (or HEALTHCHECK to the Dockerfile of its image).",
+    )
+
+
+def refuse_unchecked(spec: Spec, model: Model, in_images: Collection[str]) -> None:
+    """Once the images are here: a health check may come from the Compose file or from the image."""
+    for name in _routed(spec, model):
+        if not model.has_health_check(name) and name not in in_images:
+            sentence, hint = unchecked(spec, name)
+            raise SlipwayError(sentence, hint=hint)
 
 
 def _network_modes(spec: Spec, model: Model) -> Iterator[Problem]:
@@ -190,7 +209,11 @@ RULES: tuple[Callable[[Spec, Model], Iterator[Problem]], ...] = (
 
 def warnings(spec: Spec, model: Model) -> list[str]:
     """What is allowed and yet worth knowing."""
-    found = []
+    found = [
+        f"The routed service {name} has no health check in the Compose file: its image has to bring one."
+        for name in _routed(spec, model)
+        if not model.has_health_check(name)
+    ]
     for name, network in model.networks.items():
         users = [s for s in model.services if name in model.service_networks(s) and s not in spec.data_services]
         if network.get("external") and users:

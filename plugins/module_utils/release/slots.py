@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 
 from ..common.errors import SlipwayError
-from ..common.process import CommandError, tail
+from ..common.process import CommandError, run, tail
 from . import compose, health, networks
 from .daemon import Daemon
 from .paths import DATA, StackPaths
@@ -18,6 +19,9 @@ from .record import Record
 from .spec import Command
 
 COMPOSE_SECONDS = 300
+# In the words of the Engine's own proxy, of its port allocator, and of `ss`.
+PORT_TAKEN = re.compile(r"127\.0\.0\.1:(\d+)[^\n]*(?:address already in use|port is already allocated)")
+LISTENER = re.compile(r'users:\(\("([^"]+)",pid=(\d+)')
 
 
 class Slots:
@@ -77,15 +81,25 @@ class Slots:
         try:
             compose.call(argv, values, command.timeout)
         except CommandError as error:
-            output = compose.without_warnings(f"{error.result.stdout}\n{error.result.stderr}") if error.result else ""
-            said = tail(output, 5) or error.message
-            raise SlipwayError(
-                f"The command {what} of service {command.service} failed: {said}",
-                hint="Correct it and release again.",
-                details={"output": tail(output, health.LOG_LINES).splitlines()},
-            ) from error
+            raise self._failed(slot, command, what, error) from error
         finally:
             self.remove_one_off(slot)
+
+    def _failed(self, slot: str, command: Command, what: str, error: CommandError) -> SlipwayError:
+        """With what the command printed, which for one that was stopped only its container knows."""
+        if error.result:
+            output = compose.without_warnings(f"{error.result.stdout}\n{error.result.stderr}")
+            how = f"failed with status {error.result.rc}"
+        else:
+            found = self.daemon.containers(self.paths.project(slot), one_off=True)
+            output = "\n".join(self.daemon.logs(entry.id, health.LOG_LINES) for entry in found)
+            how = f"did not end within {command.timeout} s and was stopped"
+        said = tail(output, 5) or "it printed nothing"
+        return SlipwayError(
+            f"The command {what} of service {command.service} {how}: {said}",
+            hint="Correct it (or raise its timeout) and release again.",
+            details={"output": tail(output, health.LOG_LINES).splitlines()},
+        )
 
     def remove_one_off(self, slot: str) -> None:
         self.daemon.remove(self.daemon.containers(self.paths.project(slot), one_off=True))
@@ -127,5 +141,16 @@ def _compose(argv: Sequence[str], values: Mapping[str, str]) -> None:
     except CommandError as error:
         reason = tail(compose.without_warnings(error.result.stderr), 4) if error.result else error.message
         raise SlipwayError(
-            f"Docker Compose could not start the containers: {reason}", hint="Correct the cause and release again."
+            f"Docker Compose could not start the containers: {reason}{_who_listens(reason)}",
+            hint="Correct the cause and release again; a port that is taken is not asked for again.",
         ) from error
+
+
+def _who_listens(reason: str) -> str:
+    """The program that has the port which Docker complains about."""
+    taken = PORT_TAKEN.search(reason)
+    if not taken:
+        return ""
+    listener = run(["ss", "-Hltnp", f"sport = :{taken.group(1)}"], timeout=10, check=False).stdout
+    owner = LISTENER.search(listener)
+    return f" (port {taken.group(1)} belongs to {owner.group(1)}, pid {owner.group(2)})" if owner else ""

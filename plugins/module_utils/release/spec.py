@@ -14,6 +14,8 @@ from typing import Any
 
 from ..common import validate
 from ..common.errors import SlipwayError
+from . import expectation
+from .expectation import Expectation
 
 TENANTS = "tenants"
 ADDRESS, COOKIE = "address", "cookie"
@@ -22,7 +24,6 @@ RESERVED_ENV = re.compile(r"PATH|HOME|SHELL|RELEASE|(?:DOCKER|COMPOSE|LD|PYTHON|
 SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 ROUTE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 URL_PATH = re.compile(r"/[A-Za-z0-9._~!&*+,;=:@%/-]*")
-QUERY_PATH = re.compile(r"/[A-Za-z0-9._~!&*+,;=:@%/?-]*")
 RATE = re.compile(r"[1-9][0-9]*r/[sm]")
 SIZE = re.compile(r"[0-9]+[kKmMgG]?")
 RELEASE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
@@ -39,13 +40,18 @@ class Route:
     path: str
     service: str
     port: int
-    health: str = "/"
+    health: Expectation = field(default_factory=Expectation)
     websocket: bool = False
     sticky: str = ""  # what keeps a visitor with one replica: address or cookie
     rate_limit: str = ""
     rate_burst: int = 20
     max_body_size: str = ""
     timeout: int = 60
+
+    @property
+    def claim(self) -> tuple[str, str]:
+        """/shop and /shop/ are the same place."""
+        return self.host, self.path.rstrip("/")
 
     @property
     def endpoint(self) -> str:
@@ -119,6 +125,8 @@ class Spec:
         """The specification as it is stored and shown: without the secrets."""
         data = asdict(self)
         del data["secrets"]
+        for shown, route in zip(data["routes"], self.routes, strict=True):
+            shown["health"] = expectation.plain(route.health)
         return data
 
 
@@ -145,7 +153,7 @@ def parse(request: Mapping[str, Any]) -> Spec:
         release=release,
         env=env,
         secrets=secrets,
-        routes=_routes(request.get("routes") or [], domain),
+        routes=routes(request.get("routes") or [], domain),
         replicas=_replicas(request.get("replicas") or {}),
         limits=_limits(request.get("limits") or {}),
         data_services=_services("data_services", request.get("data_services")),
@@ -221,18 +229,19 @@ def _scalar(value: Any) -> str:
     return str(value)
 
 
-def _routes(entries: Sequence[Mapping[str, Any]], domain: str) -> tuple[Route, ...]:
-    routes: list[Route] = []
+def routes(entries: Sequence[Mapping[str, Any]], domain: str) -> tuple[Route, ...]:
+    """The routes as people wrote them."""
+    found: list[Route] = []
     for entry in entries:
-        route = _route(entry, domain, {known.name for known in routes})
-        clash = next((known for known in routes if (known.host, known.path) == (route.host, route.path)), None)
+        route = _route(entry, domain, {known.name for known in found})
+        clash = next((known for known in found if known.claim == route.claim), None)
         if clash:
             raise SlipwayError(
                 f"Two routes claim {route.host}{route.path} (services {clash.service} and {route.service}).",
                 hint="Give one of them another host or path.",
             )
-        routes.append(route)
-    return tuple(routes)
+        found.append(route)
+    return tuple(found)
 
 
 def _route(entry: Mapping[str, Any], domain: str, taken: set[str]) -> Route:
@@ -267,10 +276,10 @@ def _route(entry: Mapping[str, Any], domain: str, taken: set[str]) -> Route:
     return Route(
         name=name,
         host=TENANTS if host == TENANTS else validate.domain(host),
-        path=_path(f"path of route {name}", entry.get("path") or "/", URL_PATH),
+        path=_path(f"path of route {name}", entry.get("path") or "/"),
         service=service,
         port=port,
-        health=_path(f"health of route {name}", entry.get("health") or "/", QUERY_PATH),
+        health=expectation.parse(f"health of route {name}", entry.get("health")),
         websocket=websocket,
         sticky=_sticky(name, entry.get("sticky")),
         rate_limit=rate,
@@ -296,9 +305,9 @@ def _free_name(base: str, taken: set[str]) -> str:
     return next(name for name in names if name not in taken)
 
 
-def _path(what: str, value: Any, allowed: re.Pattern[str]) -> str:
+def _path(what: str, value: Any) -> str:
     text = str(value)
-    if not allowed.fullmatch(text):
+    if not URL_PATH.fullmatch(text):
         raise SlipwayError(
             f"The {what} is {text!r}, which is not a path.", hint="Start it with / and leave out spaces."
         )

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..common.errors import SlipwayError
-from ..common.files import read_json, remove, write_atomic, write_json
+from ..common.files import read_json, remove, reserve, write_atomic, write_json
 from . import dotenv, record, state
 from .paths import StackPaths
 from .record import Record
@@ -21,6 +22,7 @@ from .state import State
 
 DIRECTORIES = {"": 0o755, "files": 0o755, "slots": 0o755, "pages": 0o755, "releases": 0o700}
 SECRET_MODE = 0o600
+RESERVE_BYTES = 256 * 1024
 
 
 class Store:
@@ -36,6 +38,14 @@ class Store:
             place.mkdir(parents=True, exist_ok=True)
             if place.stat().st_mode & 0o7777 != mode:
                 place.chmod(mode)
+
+        # A disk that is full already is found by the preflight, and must not keep a host from booting.
+        with contextlib.suppress(OSError):
+            reserve(self.paths.reserve, RESERVE_BYTES)
+
+    def free_reserve(self) -> None:
+        """On a full disk, this is the room in which a release is taken back; the next one makes it again."""
+        self.paths.reserve.unlink(missing_ok=True)
 
     def state(self) -> State:
         return state.load(self.paths.stack, read_json(self.paths.state))

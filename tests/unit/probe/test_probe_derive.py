@@ -58,13 +58,29 @@ def test_a_site_per_route_and_tenant(shop):
     assert [name for name in inside if name.startswith("https://")] == [
         "https://shop.test/health",
         "https://api.shop.test/ready",
-        "https://api.shop.test/media/",
+        "https://api.shop.test/up",
         "https://alpha.shop.test/ready",
         "https://big-one.shop.test/ready",
         "https://big.test/ready",
     ]
     assert inside["https://shop.test/health"]["address"] == "127.0.0.1"
     assert [row[0] for row in found["sites"]] == ["-", "-", "-", "alpha", "big_one", "big_one"]
+
+
+def test_a_probe_expects_what_the_release_expected():
+    health = {"path": "/health", "status": [200], "body": "ok", "headers": {"X-Release": "^1"}}
+    found = derive({"stack_domain": "shop.test", "stack_routes": [{"service": "web", "port": 1, "health": health}]})
+    probe = found["inside"][0]
+    assert probe["target"] == "https://shop.test/health"
+    assert (probe["status"], probe["body_matches"], probe["header_matches"]) == (["200"], "ok", {"X-Release": "^1"})
+    parse_all(found["inside"], TYPES, {})
+
+
+def test_a_health_path_that_leads_elsewhere_is_not_asked_for_this_route():
+    routes = [{"service": "web", "port": 1}, {"service": "docs", "port": 2, "path": "/docs"}]
+    found = derive({"stack_domain": "shop.test", "stack_routes": routes})
+    asked = [row[1] for row in found["sites"]]
+    assert asked == ["https://shop.test/", "https://shop.test/docs"]
 
 
 def test_a_certificate_probe_per_host(shop):

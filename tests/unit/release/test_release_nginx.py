@@ -113,6 +113,21 @@ def test_a_health_path_answers_during_maintenance(spec: Spec) -> None:
     assert "if ($slipway_maintenance) {\n        return 503;" in everything.replace("    if", "if", 1)
 
 
+def test_each_location_is_there_once(request_: dict) -> None:
+    """Nginx refuses two locations that are the same."""
+    request_["routes"] = [
+        {"service": "a", "port": 1, "path": "/up", "health": "/health"},
+        {"service": "b", "port": 2, "path": "/b", "health": "/up"},
+        {"service": "c", "port": 3, "health": "/health"},
+        {"service": "d", "port": 4, "path": "/d;v=1"},
+    ]
+    text = render(parse(request_))["shop.test.conf"]
+    heads = [line.removesuffix(" {") for line in text.splitlines() if line.startswith("location ")]
+    assert len(heads) == len(set(heads))
+    assert "shop_a-1_" in text[text.index("location = /up {") :].split("location", 2)[1]
+    assert 'location = "/d;v=1" {' in text and 'location ^~ "/d;v=1/" {' in text
+
+
 @pytest.mark.parametrize(
     ("path", "locations"),
     [("/", ["/"]), ("/api", ["= /api", "^~ /api/"]), ("/api/", ["^~ /api/"])],

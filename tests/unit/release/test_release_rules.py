@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
-from ansible_collections.slipway.vps.plugins.module_utils.release import compose, rules
+from ansible_collections.slipway.vps.plugins.module_utils.release import compose, images, record, rules
 from ansible_collections.slipway.vps.plugins.module_utils.release.model import Model, groups, waves
 from ansible_collections.slipway.vps.plugins.module_utils.release.spec import Command, Spec
 
@@ -42,7 +42,6 @@ def test_the_sample_application_is_accepted(spec: Spec, model: Model) -> None:
         ("web", {"ports": [{"target": 3000, "published": "3000", "host_ip": "127.0.0.1"}]}, "fixed port"),
         ("web", {"ports": [{"target": 3000}]}, "every address of the host"),
         ("web", {"ports": [{"target": 3000, "host_ip": "0.0.0.0"}]}, "every address of the host"),
-        ("web", {"healthcheck": None}, "web has no health check"),
         ("web", {"healthcheck": {"disable": True}}, "web has no health check"),
         ("web", {"healthcheck": {"test": ["NONE"]}}, "web has no health check"),
         ("dashboard", {"network_mode": "host"}, "host's network"),
@@ -57,6 +56,40 @@ def test_what_is_refused(spec: Spec, changed: Change, service: str, keys: dict[s
 
 def test_an_ephemeral_loopback_port_is_the_teams_own_business(spec: Spec, changed: Change) -> None:
     rules.check(spec, changed("web", ports=[{"target": 9000, "host_ip": "127.0.0.1"}]))
+
+
+def test_a_health_check_may_come_from_the_image(spec: Spec, changed: Change) -> None:
+    for check in (None, {"interval": "5s"}):
+        model = changed("web", healthcheck=check)
+        rules.check(spec, model)
+        assert "its image has to bring one" in rules.warnings(spec, model)[0]
+        rules.refuse_unchecked(spec, model, {"web"})
+        with pytest.raises(SlipwayError) as caught:
+            rules.refuse_unchecked(spec, model, {"api"})
+        assert "The routed service web has no health check" in caught.value.message
+        assert '["CMD", "curl", "-fsS", "http://127.0.0.1:3000/health"]' in caught.value.hint
+
+
+def test_a_release_knows_whose_health_to_wait_for(spec: Spec, changed: Change) -> None:
+    model = changed("web", healthcheck=None)
+    made = record.make(1, spec, model, {}, "mark", "now", "me")
+    assert "web" not in made.checked and "api" in made.checked
+    assert "web" in record.with_checks(made, model, {"web"}).checked
+    off = changed("web", healthcheck={"disable": True})
+    assert "web" not in record.with_checks(made, off, {"web"}).checked
+
+
+@pytest.mark.parametrize(
+    ("image", "has"),
+    [
+        ({}, False),
+        ({"Config": {"Healthcheck": None}}, False),
+        ({"Config": {"Healthcheck": {"Test": ["NONE"]}}}, False),
+        ({"Config": {"Healthcheck": {"Test": ["CMD", "true"]}}}, True),
+    ],
+)
+def test_the_health_check_of_an_image(image: dict[str, Any], has: bool) -> None:
+    assert images.has_health_check(image) is has
 
 
 def test_every_problem_is_told_at_once(spec: Spec, changed: Change) -> None:

@@ -15,7 +15,8 @@ from ansible_collections.slipway.vps.plugins.module_utils.release.spec import pa
 def test_defaults_of_a_route(request_: dict[str, Any]) -> None:
     request_["routes"] = [{"service": "web", "port": 3000}, {"service": "web", "port": 3000, "path": "/b"}]
     first, second = parse(request_).routes
-    assert (first.name, first.host, first.path, first.health, first.timeout) == ("web-3000", "shop.test", "/", "/", 60)
+    assert (first.name, first.host, first.path, first.timeout) == ("web-3000", "shop.test", "/", 60)
+    assert first.health.path == "/"
     assert second.name == "web-3000-2"
 
 
@@ -59,6 +60,7 @@ def test_no_secret_is_in_what_is_stored_or_shown(request_: dict[str, Any]) -> No
         ({"routes": [{"service": "web", "port": 80, "rate_limit": "fast"}]}, "not a rate"),
         ({"routes": [{"service": "web", "port": 80, "colour": "red"}]}, "unknown key 'colour'"),
         ({"routes": [{"service": "a", "port": 80}, {"service": "b", "port": 80}]}, "Two routes claim shop.test/"),
+        ({"routes": [{"service": "a", "port": 80, "path": "/x"}, {"service": "b", "port": 80, "path": "/x/"}]}, "Two"),
         ({"files": {"../../etc/passwd": "x"}}, "outside the project directory"),
         ({"replicas": {"web": 0}}, "replicas of web"),
         ({"limits": {"web": {"cores": 2}}}, "unknown key 'cores'"),

@@ -24,6 +24,7 @@ from ansible_collections.slipway.vps.plugins.module_utils.common import files, l
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
 from ansible_collections.slipway.vps.plugins.module_utils.release import (
     audit,
+    capacity,
     commands,
     compose,
     drain,
@@ -38,6 +39,7 @@ from ansible_collections.slipway.vps.plugins.module_utils.release import (
     store,
 )
 from ansible_collections.slipway.vps.plugins.module_utils.release.daemon import Container
+from ansible_collections.slipway.vps.plugins.module_utils.release.expectation import Expectation
 from ansible_collections.slipway.vps.plugins.module_utils.release.model import Model
 
 STACK = "shop"
@@ -150,17 +152,21 @@ class World:
         assert len(found) <= 1, f"two containers on port {port}"
         return found[0].image if found else None
 
-    def fetch(self, name: str, path: str) -> edge.Reply:
+    def fetch(self, name: str, wanted: Expectation) -> health.Answer:
+        status, headers, body = self._reply(name, wanted.path)
+        return health.Answer(name, status, headers, body, wanted.complaint(status, headers, body))
+
+    def _reply(self, name: str, path: str) -> tuple[int, dict[str, str], str]:
         text = self.loaded.get(self.paths.nginx / "hosts" / f"{name}.conf")
         if text is None:
-            return edge.Reply(0, {}, "closed")
+            return 0, {}, "closed"
         if path == nginx.CONFIG_PATH:
-            return edge.Reply(200, {nginx.CONFIG_HEADER.lower(): nginx.config_of(self.loaded)}, "")
+            return 200, {nginx.CONFIG_HEADER.lower(): nginx.config_of(self.loaded)}, ""
         if path == nginx.RELEASE_PATH:
             place = self.paths.slot_text(self.slot())
-            return edge.Reply(200 if place.exists() else 404, {}, place.read_text() if place.exists() else "")
+            return 200 if place.exists() else 404, {}, place.read_text() if place.exists() else ""
         answer = self.answer()
-        return edge.Reply(200 if answer else 502, {}, answer or "")
+        return 200 if answer else 502, {}, answer or ""
 
     # --- Nginx
 
@@ -232,6 +238,15 @@ class FakeDaemon:
     def containers(self, project: str, *, one_off: bool = False) -> list[Container]:
         entries = self.world.containers.values()
         return [entry.seen for entry in entries if entry.project == project and entry.one_off == one_off]
+
+    def memory(self, _containers: Sequence[Container]) -> dict[str, int]:
+        return {}
+
+    def volumes(self, _project: str) -> set[str]:
+        return set()
+
+    def remove_volumes(self, names: set[str]) -> None:
+        assert not names
 
     def logs(self, _identifier: str, _lines: int) -> str:
         return ""
@@ -323,13 +338,17 @@ def make(root: Path, patch: pytest.MonkeyPatch) -> World:
     patch.setattr(compose, "read_model", lambda _stack, _directory, text, values: model(text, values))
     patch.setattr(images, "resolve_all", lambda _daemon, asked: {name: f"{tag}@digest" for name, tag in asked.items()})
     patch.setattr(images, "pull", lambda _daemon, _images, _emitter: [])
+    patch.setattr(images, "with_health_check", lambda _daemon, _images: set())
+    patch.setattr(images, "remove", lambda _daemon, reference: world.act(f"remove image {reference}"))
+    patch.setattr(capacity, "refuse_little_disk", lambda _daemon, _images, _wanted: None)
     patch.setattr(keepers, "sync", lambda _daemon, _stack, _references: world.act("hold images"))
     patch.setattr(edge, "run", world.run)
     patch.setattr(edge, "fetch", world.fetch)
     patch.setattr(edge, "READ_BACK_SECONDS", 0)
-    patch.setattr(health, "ask", lambda port, route, _domain: health.Answer(route.name, str(port), 200, "", 0.0))
+    patch.setattr(health, "ask", lambda port, _route, _domain: health.Answer(str(port), 200, {}, "", ""))
     patch.setattr(health, "PROBE_PAUSE", 0)
     patch.setattr(drain, "count", lambda _ports: 0)
+    patch.setattr(drain, "QUIET_SECONDS", 0)
     patch.setattr(os, "fsync", lambda _descriptor: None)
     for module, names in (
         (store, ("write_atomic", "write_json", "remove")),
