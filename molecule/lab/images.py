@@ -176,6 +176,7 @@ BROKEN = {
     "1.2.0-unhealthy": "unhealthy",
     "1.2.0-wrong-body": "wrong_body",
     "1.2.0-sick": "sick",
+    "1.2.0-sick-in-use": "sick_in_use",
     "1.2.0-migration-fails": "migration_fails",
     "1.2.0-migration-hangs": "migration_hangs",
     "1.2.0-abrupt": "abrupt",
@@ -190,6 +191,8 @@ def sample_app(suite: str = "trixie") -> dict[str, str]:
         found[f"shop/app:{tag}"] = build(
             f"app-{tag}", SAMPLE_APP / "release", common, {"APP_RELEASE": tag, "APP_FAULT": fault}
         )
+    # A good one with a layer of its own that does not fit on a disk which is nearly full.
+    found["shop/app:1.2.0-large"] = build("app-1.2.0-large", SAMPLE_APP / "large", found["shop/app:1.0.1"])
     return found
 
 

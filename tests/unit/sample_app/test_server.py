@@ -89,6 +89,13 @@ def test_faults_of_health(tmp_path: Path, fault: str, status: int, word: bytes) 
         assert word in ask(port, "/health")[1]
 
 
+def test_it_gets_sick_when_it_is_used(tmp_path: Path) -> None:
+    with application(tmp_path, FAULT="sick_in_use") as (_process, port):
+        assert [ask(port, "/health")[0] for _time in range(3)] == [200, 200, 200]
+        assert ask(port, "/version")[0] == 200
+        assert ask(port, "/health")[0] == 500
+
+
 def test_it_gets_sick_after_a_while(tmp_path: Path) -> None:
     with application(tmp_path, FAULT="sick", SICK_AFTER="0.5") as (_process, port):
         assert ask(port, "/health")[0] == 200
