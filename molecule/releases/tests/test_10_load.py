@@ -151,14 +151,15 @@ def test_the_new_slot_boots_with_a_small_share_of_the_cpu(server: Server) -> Non
     assert set(found.splitlines()) == {"1024 1024"}
 
 
-def test_an_application_that_dies_at_once_loses_nothing(server: Server, say: Any) -> None:
-    """By the time it is told to stop, nobody talks to it any more."""
-    deploy(server, "1.2.0-abrupt")
+def test_replicas_that_die_at_once_lose_nothing(server: Server, say: Any) -> None:
+    """By the time they are told to stop, nobody talks to them any more."""
+    replicas = ("-e", '{"stack_replicas": {"api": 2}}')
+    deploy(server, "1.2.0-abrupt", *replicas)
     with Load(server, rate=RATE, slow=1) as load:
         time.sleep(2)
-        deploy(server, "1.0.0")
+        deploy(server, "1.0.0", *replicas)
         time.sleep(2)
-    say("An application that dies at once on SIGTERM", load.report)
+    say("Two replicas of an application that dies at once on SIGTERM", load.report)
     assert [switch.release for switch in load.report.switches()] == ["1.0.0"]
     assert load.report.lost == 0, str(load.report)
 
