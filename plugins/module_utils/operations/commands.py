@@ -10,14 +10,18 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Callable
 from datetime import datetime, timezone
+from typing import Any
 
 from ..common.errors import SlipwayError
+from ..common.events import Emitter
 from ..common.terminal import say
 from ..release.paths import SLOTS
-from . import ci, logs, selection, shell, status
+from . import ci, logs, oneoff, selection, shell, status
 
 DEFAULT_LINES = 100
+JOBS: dict[str, Callable[[dict[str, Any], Emitter], dict[str, Any]]] = {"operations.run": oneoff.run}
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -59,6 +59,11 @@ def run_once(project: Project, service: str, argv: Sequence[str], name: str) -> 
     return project.argv("run", "--rm", "--no-deps", "-T", "--name", name, service, *argv)
 
 
+def run_detached(project: Project, service: str, argv: Sequence[str], name: str) -> list[str]:
+    """A one-off container that is started and left alone; whoever started it removes it."""
+    return project.argv("run", "--detach", "--no-deps", "--name", name, service, *argv)
+
+
 def call(argv: Sequence[str], values: Mapping[str, str], timeout: float) -> Result:
     """Run it; the variables of the Compose file go through the environment, never through `argv`."""
     return run(argv, timeout=timeout, env=values)

@@ -131,6 +131,10 @@ class Daemon:
         with ThreadPoolExecutor(STOP_WORKERS) as pool:
             return dict(zip((entry.name for entry in containers), pool.map(one, containers), strict=True))
 
+    def wait(self, identifier: str) -> int:
+        """The exit status of a container, once it has ended."""
+        return int(self.client.api.wait(identifier)["StatusCode"])
+
     def stop(self, containers: list[Container]) -> None:
         """SIGTERM to all at once, each with its own grace period."""
         self._each(containers, lambda entry: self.client.api.stop(entry.id, timeout=entry.grace))
@@ -158,6 +162,10 @@ class Daemon:
 
     def networks(self, project: str) -> Iterator[Any]:
         yield from self.client.networks.list(filters={"label": f"{PROJECT}={project}"})
+
+    def volume_names(self) -> list[str]:
+        """All volumes of this host."""
+        return sorted(entry["Name"] for entry in self.client.api.volumes().get("Volumes") or [])
 
     def remove_networks(self, project: str) -> None:
         """The project's networks; containers of other projects are taken off them first."""

@@ -40,6 +40,11 @@ def sync(daemon: Daemon, stack: str, references: Iterable[str]) -> None:
             _hold(daemon, stack, reference)
 
 
+def held(daemon: Daemon, stack: str) -> list[str]:
+    """The images that are held for a stack."""
+    return sorted(entry["Labels"][KEEPS] for entry in _keepers(daemon, stack))
+
+
 def _keepers(daemon: Daemon, stack: str) -> list[dict[str, Any]]:
     return list(daemon.client.api.containers(all=True, filters={"label": [f"{STACK}={stack}"]}))
 

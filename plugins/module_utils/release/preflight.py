@@ -6,15 +6,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from ..common.errors import SlipwayError
 from . import capacity, compose, edge
+from .daemon import Container
 from .host import Host, Serving
 from .record import Record
 from .spec import Settings
 from .state import State
 
+# In the names of containers of one-off commands that somebody started; those of a release are called otherwise.
+COMMAND_MARK = "-run-"
+
 
 def check(host: Host, release: Record, settings: Settings, current: State) -> None:
     compose.refuse_old(compose.version())
+    refuse_running_commands(host.daemon.containers(host.paths.project(current.idle_slot), one_off=True))
     serving = host.serving(current)
     capacity.refuse_full_disk((capacity.docker_root(host.daemon), host.paths.root), settings.min_free_disk_mb)
     needed = _second_slot(host, release, serving) if serving else 0
@@ -24,6 +32,17 @@ def check(host: Host, release: Record, settings: Settings, current: State) -> No
     if serving:
         hosts = edge.with_site(serving.record.spec.hosts)
         edge.read_back(hosts, serving.slot, serving.record.number)
+
+
+def refuse_running_commands(one_offs: Iterable[Container]) -> None:
+    """A one-off command that was started from the release before the last still runs where this one has to go."""
+    for entry in one_offs:
+        if entry.running and COMMAND_MARK in entry.name:
+            raise SlipwayError(
+                f"The one-off command in {entry.name} has run since {entry.started_at[:19]}Z where this "
+                "release has to go.",
+                hint=f"Wait for it, or stop it with: docker stop {entry.name}",
+            )
 
 
 def _second_slot(host: Host, release: Record, serving: Serving) -> int:

@@ -189,6 +189,12 @@ def _without(state: State, slot: str) -> dict[str, Slot]:
     return {**state.slots, **emptied}
 
 
+def removed(state: State) -> State:
+    """The stack was taken away. Ports and numbers stay, and so does what its data were made from."""
+    slots = {name: replace(slot, release=NOTHING) for name, slot in state.slots.items()}
+    return replace(state, active=None, transition=None, slots=slots)
+
+
 def with_data(state: State, images: Mapping[str, str], definitions: Mapping[str, str]) -> State:
     """Data services were created from these images and definitions."""
     return replace(
