@@ -29,10 +29,15 @@ options:
     type: str
     required: true
   command:
-    description: The command as a list of words. No shell reads it.
-    type: list
-    elements: str
+    description:
+      - The command as a list of words, which the image's entrypoint gets, if it has one. No shell reads it.
+      - A text is taken as JSON if it begins with a bracket, and is otherwise cut into words.
+    type: raw
     required: true
+  entrypoint:
+    description: Program to start in place of the image's entrypoint.
+    type: str
+    default: ""
   time_limit:
     description: Seconds after which the command is stopped.
     type: int
@@ -84,6 +89,11 @@ seconds:
   description: How long it took.
   returned: when it ran
   type: float
+command:
+  description: The words of the command.
+  returned: success
+  type: list
+  elements: str
 release:
   description: Number of the release that it ran in (or would).
   returned: success
@@ -113,7 +123,8 @@ from ansible_collections.slipway.vps.plugins.module_utils.operations import oneo
 OPTIONS: dict[str, Any] = {
     "name": {"type": "str", "required": True},
     "service": {"type": "str", "required": True},
-    "command": {"type": "list", "elements": "str", "required": True},
+    "command": {"type": "raw", "required": True},
+    "entrypoint": {"type": "str", "default": ""},
     "time_limit": {"type": "int", "default": 3600},
     "lock_wait": {"type": "int", "default": 60},
     "requested_by": {"type": "str"},
@@ -134,7 +145,13 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     request["stack"] = module.params["name"]
     wish = oneoff.read(request)
     where = oneoff.plan(wish, selection.host_of(wish.stack))
-    found = {"changed": True, "release": where.release, "release_name": where.release_name, "slot": where.slot}
+    found = {
+        "changed": True,
+        "command": list(wish.command),
+        "release": where.release,
+        "release_name": where.release_name,
+        "slot": where.slot,
+    }
     if module.check_mode:
         return found
     label = f"command of {wish.service} in {wish.stack}"

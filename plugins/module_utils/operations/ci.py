@@ -82,7 +82,11 @@ def _release(order: Order, key: str) -> int:
     if not planning.plan(request).changed:
         say(f"Release {order.name} of {order.stack} serves already.")
         return 0
-    return jobs.follow(jobs.start("release.deploy", request, f"deploy of {order.stack} {order.name}"))
+    job = jobs.start("release.deploy", request, f"deploy of {order.stack} {order.name}")
+    jobs.follow(job)
+    done = jobs.view(job).result or {}
+    say(f"Release {order.name} (number {done.get('release')}) of {order.stack} serves from slot {done.get('slot')}.")
+    return 0
 
 
 def again(request: Mapping[str, Any], name: str, by: str) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,7 @@ class Wish:
     stack: str
     service: str
     command: tuple[str, ...]
+    entrypoint: str = ""
     time_limit: float = 3600
     lock_wait: float = 60
     requested_by: str = ""
@@ -58,7 +60,7 @@ class Plan:
 
 def read(request: Mapping[str, Any]) -> Wish:
     """The request of module compose_run, checked."""
-    command = tuple(str(word) for word in request.get("command") or ())
+    command = words(request.get("command"))
     if not command:
         raise SlipwayError("There is no command to run.", hint='Write it as a list: run_command=["./api","report"].')
     limit = float(request.get("time_limit") or 3600)
@@ -68,22 +70,38 @@ def read(request: Mapping[str, Any]) -> Wish:
         stack=validate.stack_name(str(request.get("stack") or "")),
         service=str(request.get("service") or ""),
         command=command,
+        entrypoint=str(request.get("entrypoint") or ""),
         time_limit=limit,
         lock_wait=float(60 if request.get("lock_wait") is None else request["lock_wait"]),
         requested_by=str(request.get("requested_by") or ""),
     )
 
 
-def mark(service: str, command: Sequence[str]) -> str:
+def words(given: Any) -> tuple[str, ...]:
+    """A list of words, also as JSON; any other text is cut into words as a shell would, which never runs."""
+    if not isinstance(given, str):
+        return tuple(str(word) for word in given or ())
+    try:
+        found = json.loads(given) if given.lstrip().startswith("[") else shlex.split(given)
+    except ValueError as error:
+        raise SlipwayError(
+            f"The command {given!r} cannot be cut into words ({error}).",
+            hint='Write it as a list: run_command=["./api","report"].',
+        ) from None
+    return tuple(str(word) for word in found)
+
+
+def mark(wish: Wish) -> str:
     """The same for the same command of the same service."""
-    return COMMAND_MARK + hashlib.sha256(json.dumps([service, *command]).encode()).hexdigest()[:8]
+    what = json.dumps([wish.service, wish.entrypoint, *wish.command])
+    return COMMAND_MARK + hashlib.sha256(what.encode()).hexdigest()[:8]
 
 
 def plan(wish: Wish, host: Host) -> Plan:
     """Where it would run, or why it cannot. Nothing is started."""
     serving = _serving(host, wish)
     refuse_service(serving.record, wish.service)
-    container = f"{host.paths.project(serving.slot)}{mark(wish.service, wish.command)}"
+    container = f"{host.paths.project(serving.slot)}{mark(wish)}"
     return Plan(serving.record.number, serving.record.name, serving.slot, container)
 
 
@@ -154,7 +172,7 @@ def run(request: Mapping[str, Any], emitter: Emitter) -> dict[str, Any]:
 
 def _clear(host: Host, wish: Wish) -> None:
     """What an earlier run left; one that still runs is not joined by a second one."""
-    before = left_over(host, mark(wish.service, wish.command))
+    before = left_over(host, mark(wish))
     for entry in before:
         if entry.running:
             raise SlipwayError(
@@ -167,16 +185,16 @@ def _clear(host: Host, wish: Wish) -> None:
 def _start(host: Host, wish: Wish, where: Plan) -> Container:
     release = host.store.read(where.release)
     project = host.slots.project(release, where.slot)
-    argv = compose.run_detached(project, wish.service, wish.command, where.container)
+    argv = compose.run_detached(project, wish.service, wish.command, where.container, wish.entrypoint)
     try:
         compose.call(argv, host.store.values(where.release), CREATE_SECONDS)
     except CommandError as error:
-        host.daemon.remove(left_over(host, mark(wish.service, wish.command)))
+        host.daemon.remove(left_over(host, mark(wish)))
         reason = compose.without_warnings(error.result.stderr) if error.result else error.message
         raise SlipwayError(
             f"The command could not be started: {reason}", hint="Correct it and run it again."
         ) from error
-    return left_over(host, mark(wish.service, wish.command))[0]
+    return left_over(host, mark(wish))[0]
 
 
 def _follow(

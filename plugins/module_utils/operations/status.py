@@ -100,7 +100,8 @@ def _container(entry: Container, stack: str) -> dict[str, Any]:
         "name": selection.label(entry, stack),
         "service": entry.service,
         "state": entry.status,
-        "health": entry.health,
+        # What a stopped container last said about its health is no news.
+        "health": entry.health if entry.running else "-",
         "restarts": entry.restarts,
         "started": entry.started_at[:19] + "Z",
     }

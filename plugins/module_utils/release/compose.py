@@ -59,9 +59,10 @@ def run_once(project: Project, service: str, argv: Sequence[str], name: str) -> 
     return project.argv("run", "--rm", "--no-deps", "-T", "--name", name, service, *argv)
 
 
-def run_detached(project: Project, service: str, argv: Sequence[str], name: str) -> list[str]:
+def run_detached(project: Project, service: str, argv: Sequence[str], name: str, entrypoint: str = "") -> list[str]:
     """A one-off container that is started and left alone; whoever started it removes it."""
-    return project.argv("run", "--detach", "--no-deps", "--name", name, service, *argv)
+    options = ["--entrypoint", entrypoint] if entrypoint else []
+    return project.argv("run", "--detach", "--no-deps", "--name", name, *options, service, *argv)
 
 
 def call(argv: Sequence[str], values: Mapping[str, str], timeout: float) -> Result:
