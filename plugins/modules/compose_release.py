@@ -30,8 +30,11 @@ options:
     description:
       - V(deploy) makes O(release) serve.
       - V(rollback) brings back a kept release with its images, Compose file and plain environment; it never migrates.
+      - V(rotate) releases what serves again with the new values in O(secrets), from the same digests, without asking the
+        registry and without migrating. If the password in O(database) is among them, the role gets it in the database too,
+        while the old slot stays let in.
     type: str
-    choices: [deploy, rollback]
+    choices: [deploy, rollback, rotate]
     default: deploy
   domain:
     description: Main host name. Required to deploy.
@@ -153,6 +156,26 @@ options:
         the release, before any traffic moves.
     type: dict
     default: {}
+  database:
+    description:
+      - Where the application keeps its data, for O(action=rotate).
+    type: dict
+    suboptions:
+      service:
+        description: Data service of the Compose file. Empty means a server outside of the stack.
+        type: str
+      host:
+        description: That server.
+        type: str
+      name:
+        description: Database.
+        type: str
+      user:
+        description: Role of the application.
+        type: str
+      password:
+        description: Its new password.
+        type: str
   contract:
     description:
       - Marks the release as one that removes something from the database; no rollback crosses it without O(force).
@@ -365,9 +388,13 @@ ROUTE = {
     "max_body_size": {"type": "str"},
     "timeout": {"type": "int"},
 }
+DATABASE = {
+    **{name: {"type": "str"} for name in ("service", "host", "name", "user")},
+    "password": {"type": "str", "no_log": True},
+}
 OPTIONS: dict[str, Any] = {
     "name": {"type": "str", "required": True},
-    "action": {"type": "str", "choices": ["deploy", "rollback"], "default": "deploy"},
+    "action": {"type": "str", "choices": ["deploy", "rollback", "rotate"], "default": "deploy"},
     "domain": {"type": "str"},
     "compose": {"type": "str"},
     "release": {"type": "str"},
@@ -383,6 +410,7 @@ OPTIONS: dict[str, Any] = {
     "hooks": {"type": "dict", "default": {}},
     "files": {"type": "dict", "default": {}},
     "tenants": {"type": "dict", "default": {}, "no_log": True},
+    "database": {"type": "dict", "options": DATABASE},
     "contract": {"type": "bool", "default": False},
     "force": {"type": "bool", "default": False},
     "rollback_to": {"type": "str"},

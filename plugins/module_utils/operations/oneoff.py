@@ -23,7 +23,7 @@ from ..common import validate
 from ..common.errors import SlipwayError
 from ..common.events import Emitter
 from ..common.process import CommandError
-from ..release import compose, engine
+from ..release import compose, failure
 from ..release.daemon import Container
 from ..release.host import Host, Serving
 from ..release.paths import SLOTS, StackPaths
@@ -144,10 +144,10 @@ def run(request: Mapping[str, Any], emitter: Emitter) -> dict[str, Any]:
         emitter.info(f"{wish.service} of release {where.release_name} (number {where.release}), {where.container}")
         entry = _start(host, wish, where)
     values = host.store.values(where.release)
-    record = host.store.read(where.release)
+    hidden = [values[name] for name in host.store.read(where.release).spec.secrets if name in values]
 
     def hide(text: str) -> str:
-        return engine.redact(text, values, record)
+        return str(failure.redact(text, hidden))
 
     lines, status, late = _follow(host, entry, wish, emitter, hide)
     found = {

@@ -31,6 +31,7 @@ def _job(action: str) -> Callable[[dict[str, Any], Emitter], dict[str, Any]]:
 JOBS: dict[str, Callable[[dict[str, Any], Emitter], dict[str, Any]]] = {
     "release.deploy": _job("deploy"),
     "release.rollback": _job("rollback"),
+    "release.rotate": _job("rotate"),
 }
 
 

@@ -7,9 +7,12 @@
 from __future__ import annotations
 
 import inspect
+import io
+import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 from ..common.errors import SlipwayError
@@ -162,6 +165,30 @@ class Daemon:
 
     def networks(self, project: str) -> Iterator[Any]:
         yield from self.client.networks.list(filters={"label": f"{PROJECT}={project}"})
+
+    def addresses(self, identifier: str) -> list[str]:
+        """A container's own IPv4 addresses."""
+        networks = self.client.api.inspect_container(identifier)["NetworkSettings"]["Networks"] or {}
+        return [str(network["IPAddress"]) for network in networks.values() if network.get("IPAddress")]
+
+    def read_file(self, identifier: str, path: str) -> str:
+        """A text file inside of a container."""
+        chunks, _about = self.client.api.get_archive(identifier, path)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+            content = archive.extractfile(archive.getmembers()[0])
+            return content.read().decode() if content else ""
+
+    def write_file(self, identifier: str, path: str, text: str) -> None:
+        """Replace a file inside of a container; owner and mode stay."""
+        chunks, _about = self.client.api.get_archive(identifier, path)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+            member = archive.getmembers()[0]
+        data = text.encode()
+        member.size = len(data)
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            archive.addfile(member, io.BytesIO(data))
+        self.client.api.put_archive(identifier, str(PurePosixPath(path).parent), packed.getvalue())
 
     def volume_names(self) -> list[str]:
         """All volumes of this host."""

@@ -39,6 +39,7 @@ from . import (
     record,
     recovery,
     retention,
+    rotation,
     rules,
     state,
     watch,
@@ -54,7 +55,7 @@ DATA_SECONDS = 180
 
 
 def release(request: Mapping[str, Any], emitter: Emitter) -> dict[str, Any]:
-    """Do what the request asks for (`action`: deploy or rollback); the job of the agent."""
+    """Do what the request asks for (`action`: deploy, rollback or rotate); the job of the agent."""
     try:
         return _release(request, emitter)
     except OSError as error:
@@ -158,7 +159,7 @@ class Pipeline:
 
     def pull(self) -> None:
         resolved = dict(self.record.images)
-        if not self.target.rollback:
+        if not self.target.is_kept:
             resolved = planning.resolve_images(self.host, self.target.model, self.record, self.current)
         self.target = replace(self.target, record=replace(self.record, images=resolved))
         # Twice: what nobody needs any more makes room first, and what was fetched is held before anybody prunes.
@@ -183,7 +184,26 @@ class Pipeline:
             self.host.store.write_run(self.record, self.values, made)
         else:
             self.host.store.write(self.record, made)
-            self.host.store.write_request(self.record.number, self.request)
+            self.host.store.write_request(self.record.number, self.what_was_asked())
+            rotation.note(self.host, self.record.number, self.target.database)
+
+    def what_was_asked(self) -> Mapping[str, Any]:
+        """A rotation asks for what was asked for before, with new secrets wherever an old one was."""
+        if not self.target.rotation:
+            return self.request
+        asked: Mapping[str, Any] = self.host.store.last_request()
+        for name, old in self.old_values().items():
+            asked = rotation.swapped(asked, old, self.values[name])
+        return asked
+
+    def old_values(self) -> dict[str, str]:
+        """The secrets that change, as the release that serves has them."""
+        before = self.host.store.values(self.old.number) if self.old else {}
+        return {
+            name: before[name]
+            for name in self.record.spec.secrets
+            if before.get(name, "") not in ("", self.values[name])
+        }
 
     def data(self) -> None:
         """What is about to be created is on record before it is: a data service outlives the release that made it."""
@@ -208,7 +228,7 @@ class Pipeline:
 
     def dump(self) -> None:
         migrates = bool(self.record.spec.migrate or self.tenants_request)
-        if not self.wish.migrate_dump or self.target.rollback or not migrates:
+        if not self.wish.migrate_dump or self.target.is_kept or not migrates:
             return
         if self.old is None and not dump.is_configured(self.host.paths.stack):
             self.host.emitter.info("no dump: nothing served before, and no backup is configured yet")
@@ -218,14 +238,14 @@ class Pipeline:
         self.host.store.write_record(self.record)
 
     def migrate(self) -> None:
-        if self.target.rollback:
+        if self.target.is_kept:
             return
         self.hooks("before_migrate")
         if self.record.spec.migrate:
             self.host.slots.run(self.record, self.slot, self.record.spec.migrate, "migrate", self.values)
 
     def tenants(self) -> None:
-        if self.target.rollback or not self.tenants_request:
+        if self.target.is_kept or not self.tenants_request:
             return
         # Loaded here because a stack without tenants must not need a PostgreSQL library.
         from ..tenancy import engine as tenancy
@@ -233,6 +253,10 @@ class Pipeline:
         tenancy.raise_on_failure(tenancy.converge(self.tenants_request, self.host.emitter))
 
     def start(self) -> None:
+        database = self.target.database
+        if database and self.old_slot:
+            old, new = self.old_values()[database.secret], self.values[database.secret]
+            rotation.open_both(self.host, database, self.old_slot, old, new)
         self.host.slots.start(self.record, self.slot, self.values, self.deadline())
 
     def probe(self) -> None:
@@ -244,7 +268,7 @@ class Pipeline:
         except SlipwayError as error:
             raise self.with_diagnosis(error) from error
         self.refuse_unstable(before)
-        if not self.target.rollback:
+        if not self.target.is_kept:
             self.hooks("before_switch")
         cpu.release(self.host.daemon, self.host.paths.project(self.slot))
 
@@ -299,6 +323,12 @@ class Pipeline:
     def stop(self) -> None:
         if self.old_slot:
             self.host.slots.stop(self.old_slot)
+        database = self.target.database
+        if database:
+            rotation.close(self.host, database, self.values[database.secret])
+            # The database has the new password, whatever its container was once made with.
+            marks = {database.service: self.record.data_definitions[database.service]}
+            self.current = self.host.store.save(state.with_data(self.current, {}, marks))
 
     def commit(self) -> None:
         self.target = replace(self.target, record=self.host.store.mark_served(self.record))
@@ -414,7 +444,7 @@ class Pipeline:
             self.host.paths.audit,
             {
                 "id": self.id,
-                "kind": planning.ROLLBACK if self.target.rollback else planning.DEPLOY,
+                "kind": self.target.kind,
                 "release": self.record.number,
                 "name": self.record.name,
                 "slot": self.slot,

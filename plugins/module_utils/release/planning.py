@@ -11,19 +11,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..common.errors import SlipwayError
 from ..common.events import Emitter
-from . import audit, compose, drift, edge, fingerprint, images, ports, record, rollback, rules, state
+from . import audit, compose, drift, edge, fingerprint, images, ports, record, rollback, rotation, rules, state
 from .announcement import difference, document, files, inputs
 from .host import Host, Serving, overrides, upstreams
 from .model import Model, endpoints
 from .paths import StackPaths, other
 from .record import Record
+from .rotation import Database
 from .spec import Settings, Spec, parse, settings
 from .state import State, Transition
 
-NONE, DEPLOY, ROLLBACK, REPAIR, RECOVER = "none", "deploy", "rollback", "repair", "recover"
+NONE, DEPLOY, ROLLBACK, ROTATE, REPAIR, RECOVER = "none", "deploy", "rollback", "rotate", "repair", "recover"
 UNRESOLVED = "to be resolved"
-ROLLBACK_PLACEHOLDERS = {"compose": "services: {}", "release": "rollback", "domain": "rollback.invalid"}
+# A rollback and a rotation take all of this from a release that is kept.
+PLACEHOLDERS = {"compose": "services: {}", "release": "kept", "domain": "kept.invalid"}
 
 
 @dataclass
@@ -52,13 +55,24 @@ class Target:
     model: Model
     values: Mapping[str, str]
     rollback: bool
+    rotation: bool = False
+    database: Database | None = None  # whose password changes with the secrets
+
+    @property
+    def kind(self) -> str:
+        return ROLLBACK if self.rollback else ROTATE if self.rotation else DEPLOY
+
+    @property
+    def is_kept(self) -> bool:
+        """Its images are known, and it has been through its migrations."""
+        return self.kind != DEPLOY
 
 
 def read(request: Mapping[str, Any]) -> tuple[Spec, Settings]:
-    """A rollback carries no Compose file and no release of its own; placeholders keep the reading the same."""
-    if request.get("action") == ROLLBACK:
+    """What is kept carries no Compose file and no release of its own; placeholders keep the reading the same."""
+    if request.get("action") in (ROLLBACK, ROTATE):
         given = {key: value for key, value in request.items() if value not in (None, "")}
-        request = {**ROLLBACK_PLACEHOLDERS, **given}
+        request = {**PLACEHOLDERS, **given}
     return parse(request), settings(request)
 
 
@@ -92,6 +106,8 @@ def decide(host: Host, request: Mapping[str, Any], spec: Spec, wish: Settings, c
         if serving and chosen.number == serving.record.number:
             return _keep(host, current, serving)
         return ROLLBACK, [f"The way back leads to {chosen.label}."]
+    if request.get("action") == ROTATE:
+        return _decide_rotation(host, spec, current, serving)
     if current.active is None or serving is None:
         return DEPLOY, ["No release of this stack serves yet."]
     mark = _fingerprint(host, request, spec)
@@ -100,6 +116,23 @@ def decide(host: Host, request: Mapping[str, Any], spec: Spec, wish: Settings, c
     if mark == current.active.fingerprint:
         return _keep(host, current, serving)
     return DEPLOY, differences(host, spec, serving.record)
+
+
+def _decide_rotation(host: Host, spec: Spec, current: State, serving: Serving | None) -> tuple[str, list[str]]:
+    if serving is None:
+        raise SlipwayError(
+            f"No release of {current.stack} serves, so there are no secrets to change.", hint="Deploy one."
+        )
+    changed = _changed_secrets(host, spec, serving)
+    if not changed:
+        return _keep(host, current, serving)
+    return ROTATE, [f"New secrets for {serving.record.label}: {', '.join(sorted(changed))}."]
+
+
+def _changed_secrets(host: Host, spec: Spec, serving: Serving) -> dict[str, str]:
+    """New values of the secrets that the release knows. Others come with the next deploy."""
+    today = _today(host, serving)
+    return {name: spec.secrets[name] for name in today if spec.secrets.get(name, today[name]) != today[name]}
 
 
 def _keep(host: Host, current: State, serving: Serving) -> tuple[str, list[str]]:
@@ -142,6 +175,8 @@ def make_target(
     """The release as a record. Its images are not resolved yet."""
     if action == ROLLBACK:
         return _kept_target(host, spec, wish, current)
+    if action == ROTATE:
+        return _rotated_target(host, request, spec, wish, current)
     compose.refuse_old(compose.version())
     model = compose.read_model(spec.stack, str(host.paths.files), spec.compose, spec.values)
     rules.check(spec, model)
@@ -170,8 +205,42 @@ def _kept_target(host: Host, spec: Spec, wish: Settings, current: State) -> Targ
     return Target(replace(kept, fingerprint=mark), model, running.values, rollback=True)
 
 
+def _rotated_target(host: Host, request: Mapping[str, Any], spec: Spec, wish: Settings, current: State) -> Target:
+    """The serving release again, with the same digests, under a new number and with new secrets."""
+    serving = host.serving(current)
+    if serving is None:
+        raise ValueError("a rotation was decided without a release that serves")
+    today, base = _today(host, serving), serving.record
+    changed = _changed_secrets(host, spec, serving)
+    new = {**today, **changed}
+    database = rotation.database_of(request.get("database") or {}, new, set(changed))
+    if database:
+        rotation.check(host, database, today[database.secret])
+    running = replace(base.spec, secrets=new, contract=False)
+    model = compose.read_model(base.spec.stack, str(host.paths.files), base.spec.compose, running.values)
+    spared = {**running.values, **({database.secret: today[database.secret]} if database else {})}
+    before, without = (
+        compose.read_model(base.spec.stack, str(host.paths.files), base.spec.compose, values)
+        for values in ({**base.spec.values, **today}, spared)
+    )
+    rotation.refuse_data_services(before, without, base.groups.data)
+    release = replace(
+        base,
+        number=current.next_release,
+        spec=running,
+        data_definitions={name: record.definition(model, name) for name in base.groups.data},
+        fingerprint=fingerprint.of_release(running, base.templates, fingerprint.key(host.paths.key)),
+        created=audit.now(),
+        by=wish.requested_by,
+        served=False,
+        follows=base.number,
+        dump="",
+    )
+    return Target(release, model, running.values, rollback=False, rotation=True, database=database)
+
+
 def _resolve(host: Host, target: Target, current: State) -> dict[str, str]:
-    if target.rollback:
+    if target.is_kept:
         return dict(target.record.images)
     return resolve_images(host, target.model, target.record, current)
 
@@ -188,7 +257,7 @@ def transition(target: Target, current: State, by: str, blocks: ports.Blocks, id
     slot = current.idle_slot
     return Transition(
         id=identifier,
-        kind=ROLLBACK if target.rollback else DEPLOY,
+        kind=target.kind,
         release=target.record.number,
         slot=slot,
         phase=state.PHASES[0],
@@ -196,7 +265,7 @@ def transition(target: Target, current: State, by: str, blocks: ports.Blocks, id
         by=by,
         fingerprint=target.record.fingerprint,
         upstreams=upstreams(target.record.spec, blocks, slot),
-        contract=target.record.spec.contract and not target.rollback,
+        contract=target.record.spec.contract and not target.is_kept,
     )
 
 

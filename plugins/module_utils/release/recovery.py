@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from ..common.errors import SlipwayError
-from . import audit, cpu, drain, edge, images, keepers, state
+from . import audit, cpu, drain, edge, images, keepers, rotation, state
 from .host import Host, Serving
 from .paths import other
 from .record import Record
@@ -37,6 +37,7 @@ def recover(host: Host) -> bool:
         if decision == state.FINISH:
             _finish(host, current)
         else:
+            _old_password(host, moving, host.serving(current))
             _restart_active(host, current)
             revert(host, FINAL[decision])
     host.emitter.info(f"release number {moving.release} was {FINAL[decision]}")
@@ -107,6 +108,7 @@ def revert(
         _point_back(host, after, serving)
     if moving.reached >= state.MAY_SERVE:
         _drain(host, moving, drain_http, drain_websocket)
+    _old_password(host, moving, serving)
     if moving.reached >= state.TOUCHES_SLOT:
         host.slots.remove(moving.slot)
         host.paths.slot_text(moving.slot).unlink(missing_ok=True)
@@ -115,7 +117,7 @@ def revert(
     if result:
         _write_audit(host, current, result)
     host.store.save(after)
-    if moving.kind == "deploy":
+    if moving.kind != "rollback":
         host.store.remove(moving.release)  # it never served; the audit log keeps its story
 
 
@@ -123,6 +125,17 @@ def _drain(host: Host, moving: Transition, http: float, websocket: float) -> Non
     """Visitors whom the release took in before it was found sick finish what they began."""
     routes = host.store.read(moving.release).spec.routes if moving.release in host.store.numbers() else ()
     drain.wait(drain.limits(routes, moving.upstreams, http, websocket))
+
+
+def _old_password(host: Host, moving: Transition, serving: Serving | None) -> None:
+    """A rotation that is given up leaves the database as it was."""
+    database = rotation.noted(host, moving.release)
+    if database and serving and moving.reached >= state.PHASES.index("start"):
+        host.slots.start_data(
+            serving.record, host.store.values(serving.record.number), time.monotonic() + START_SECONDS
+        )
+        old, new = (host.store.values(number)[database.secret] for number in (serving.record.number, moving.release))
+        rotation.undo(host, database, old, new)
 
 
 def _start_exclusive(host: Host, serving: Serving) -> None:
@@ -154,6 +167,9 @@ def _finish(host: Host, current: State) -> None:
     _as_far_as_it_goes(host, lambda: _up(host, serving.record, serving.slot))
     _serve(host, current, serving)
     host.slots.stop(other(serving.slot))
+    database = rotation.noted(host, moving.release)
+    if database:
+        rotation.close(host, database, host.store.values(moving.release)[database.secret])
     _as_far_as_it_goes(host, lambda: _start_exclusive(host, serving))
     host.store.mark_served(serving.record)
     _write_audit(host, current, FINAL[state.FINISH])
