@@ -114,7 +114,7 @@ class Pipeline:
         self.old_slot = serving.slot if serving else None
         self.slot = self.current.idle_slot
         self.id = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{random.token_hex(3)}"
-        self.warnings: list[str] = [*planning.data_changes(self.current, target.record)]
+        self.warnings: list[str] = [*planning.data_changes(self.current, target.record, target.database)]
         self.traffic_moved = False
         self.volumes = host.daemon.volumes(host.paths.project(self.slot))
 

@@ -336,7 +336,7 @@ def _of_target(host: Host, wish: Settings, current: State, target: Target, actio
         previous=active.number if active else None,
         slot=slot,
         reasons=reasons,
-        warnings=[*rules.warnings(release.spec, target.model), *data_changes(current, release)],
+        warnings=[*rules.warnings(release.spec, target.model), *data_changes(current, release, target.database)],
         diff=[entry for entry in diff if entry["before"] != entry["after"]],
     )
 
@@ -351,12 +351,13 @@ def _marks(release: Record, values: Mapping[str, str], key: bytes) -> dict[str, 
     return {name: fingerprint.of_secret(values.get(name, ""), key) for name in release.spec.secrets}
 
 
-def data_changes(current: State, release: Record) -> list[str]:
-    """Data services whose definition is no longer the one that they run with."""
+def data_changes(current: State, release: Record, database: Database | None = None) -> list[str]:
+    """Data services whose definition is no longer the one that they run with, but for that of a rotated password."""
+    rotated = database.service if database else ""
     known = current.data_definitions
     return [
         f"The definition of the data service {name} changed. A release never touches data services: the change is not "
         "applied."
         for name, mark in sorted(release.data_definitions.items())
-        if name in known and known[name] != mark
+        if name in known and known[name] != mark and name != rotated
     ]

@@ -1,0 +1,78 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
+from ansible_collections.slipway.vps.plugins.module_utils.operations import removal
+from ansible_collections.slipway.vps.plugins.module_utils.operations.removal import Wish
+from ansible_collections.slipway.vps.plugins.module_utils.release import state
+from ansible_collections.slipway.vps.plugins.module_utils.release.paths import StackPaths
+from ansible_collections.slipway.vps.plugins.module_utils.release.state import Active, Slot, State
+
+
+def test_data_goes_only_when_the_name_confirms_it():
+    assert removal.read("shop", "", certificates=False, lock_wait=1) == Wish("shop", False, False, 1)
+    assert removal.read("shop", "shop", certificates=True, lock_wait=1).data
+    for wrong in ("shop2", "true", "yes", "SHOP"):
+        with pytest.raises(SlipwayError, match="remove_data=shop"):
+            removal.read("shop", wrong, certificates=False, lock_wait=1)
+    with pytest.raises(SlipwayError, match="stack name"):
+        removal.read("../etc", "../etc", certificates=False, lock_wait=1)
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch) -> Any:
+    paths = StackPaths("shop", tmp_path / "srv", tmp_path / "nginx")
+    for number, volumes in (
+        (1, {"data": {"name": "shop_data"}}),
+        (2, {"data": {"name": "shop_data"}, "up": {"name": "shop_up"}}),
+    ):
+        paths.release(number).mkdir(parents=True)
+        (paths.release(number) / "override.blue.json").write_text(json.dumps({"services": {}, "volumes": volumes}))
+    for name in ("CONFIGURATION", "BACKUPS", "STATE_DIRECTORY", "LETSENCRYPT"):
+        monkeypatch.setattr(removal, name, tmp_path / name.lower())
+    daemon = SimpleNamespace(volumes=lambda: ["other", "shop_data", "shop_up2"])
+    return SimpleNamespace(paths=paths, daemon=daemon)
+
+
+def test_volumes_are_those_that_the_releases_pinned_and_that_are_there(host):
+    assert removal.volume_names(host) == {"shop_data", "shop_up"}
+    assert [thing.name for thing in removal._data(host) if thing.kind == "volume"] == ["shop_data"]
+
+
+def test_local_backups_are_where_the_role_put_them(host, tmp_path):
+    assert removal.local_backups("shop") == tmp_path / "backups" / "shop"
+    (removal.CONFIGURATION / "backup").mkdir(parents=True)
+    (removal.CONFIGURATION / "backup" / "shop.json").write_text(json.dumps({"local_directory": "/mnt/backups"}))
+    assert str(removal.local_backups("shop")) == "/mnt/backups"
+
+
+def test_certificates_are_the_stacks_own_and_its_tenants(host):
+    renewal = removal.LETSENCRYPT / "renewal"
+    renewal.mkdir(parents=True)
+    for name in ("shop", "shop2", "tenant-shop-alpha", "tenant-shop2-alpha", "tenant-shop-b_2"):
+        (renewal / f"{name}.conf").touch()
+    assert [thing.name for thing in removal._certificates("shop")] == ["shop", "tenant-shop-alpha", "tenant-shop-b_2"]
+
+
+def test_a_removed_stack_serves_nothing_and_keeps_its_numbers_and_ports():
+    before = State(
+        "shop",
+        active=Active(7, "green", "f"),
+        slots={"blue": Slot(6, {"api": [1]}), "green": Slot(7, {"api": [2]})},
+        next_release=8,
+        ports={"api:80": {"blue": [1], "green": [2]}},
+    )
+    after = state.removed(before)
+    assert after.active is None
+    assert after.transition is None
+    assert {slot.release for slot in after.slots.values()} == {state.NOTHING}
+    assert (after.next_release, after.ports) == (8, before.ports)
