@@ -39,7 +39,7 @@ def host(tmp_path, monkeypatch) -> Any:
         (paths.release(number) / "override.blue.json").write_text(json.dumps({"services": {}, "volumes": volumes}))
     for name in ("CONFIGURATION", "BACKUPS", "STATE_DIRECTORY", "LETSENCRYPT"):
         monkeypatch.setattr(removal, name, tmp_path / name.lower())
-    daemon = SimpleNamespace(volumes=lambda: ["other", "shop_data", "shop_up2"])
+    daemon = SimpleNamespace(volume_names=lambda: ["other", "shop_data", "shop_up2"])
     return SimpleNamespace(paths=paths, daemon=daemon)
 
 
