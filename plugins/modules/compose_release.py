@@ -217,7 +217,8 @@ options:
     type: int
     default: 128
   observe:
-    description: Seconds for which the new release is watched under traffic before the old slot is let go.
+    description:
+      - Seconds for which the new release is watched under traffic before the old slot is let go; in a rollback 2 at most.
     type: int
     default: 5
   drain_http:

@@ -44,9 +44,9 @@ def create(project: Project, services: Sequence[str], scale: Mapping[str, int]) 
     return project.argv("up", "--no-start", *_up_options(services, scale))
 
 
-def up(project: Project, services: Sequence[str], scale: Mapping[str, int], *, recreate: bool = True) -> list[str]:
-    options = [] if recreate else ["--no-recreate"]
-    return project.argv("up", "-d", *options, *_up_options(services, scale))
+def up(project: Project, services: Sequence[str], scale: Mapping[str, int]) -> list[str]:
+    """What is missing is made, what is stopped is started, and nothing that is there is made anew."""
+    return project.argv("up", "-d", "--no-recreate", *_up_options(services, scale))
 
 
 def _up_options(services: Sequence[str], scale: Mapping[str, int]) -> list[str]:

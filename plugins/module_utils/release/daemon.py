@@ -138,6 +138,9 @@ class Daemon:
         """The exit status of a container, once it has ended."""
         return int(self.client.api.wait(identifier)["StatusCode"])
 
+    def start(self, containers: list[Container]) -> None:
+        self._each(containers, lambda entry: self.client.api.start(entry.id))
+
     def stop(self, containers: list[Container]) -> None:
         """SIGTERM to all at once, each with its own grace period."""
         self._each(containers, lambda entry: self.client.api.stop(entry.id, timeout=entry.grace))

@@ -52,6 +52,7 @@ from .spec import Settings
 from .state import State
 
 DATA_SECONDS = 180
+ROLLBACK_OBSERVE = 2.0
 
 
 def release(request: Mapping[str, Any], emitter: Emitter) -> dict[str, Any]:
@@ -297,9 +298,13 @@ class Pipeline:
         before = self.restarts()
         asked = watch.questions(self.record.spec, state.moving(self.current).upstreams)
         try:
-            watch.watch(asked, self.wish.observe, lambda: self.refuse_unstable(before))
+            watch.watch(asked, self.observed_for(), lambda: self.refuse_unstable(before))
         except SlipwayError as error:
             raise self.with_diagnosis(error) from error
+
+    def observed_for(self) -> float:
+        """Whoever goes back is in a hurry, and that release has proved itself under traffic before."""
+        return min(self.wish.observe, ROLLBACK_OBSERVE) if self.target.rollback else self.wish.observe
 
     def exclusive(self) -> None:
         """Workers run once: the old ones end before the new ones begin."""
@@ -437,7 +442,10 @@ class Pipeline:
     def what_was_dumped(self) -> str:
         if not self.record.dump:
             return ""
-        return f" The database was dumped before the migration: backup {self.record.dump}."
+        return (
+            f" The database was dumped before the migration: backup {self.record.dump} (to bring it back: playbook "
+            "restore.yml with restore_id)."
+        )
 
     def write_audit(self, result: str, reason: str, phase: str = "") -> None:
         audit.append_once(

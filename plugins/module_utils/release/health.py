@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -22,6 +23,7 @@ POLL_SECONDS = 0.3
 PROBE_SECONDS = 5.0
 SHOWN_BODY = 2000
 PROBE_PAUSE = 0.2
+PROBES_AT_ONCE = 8
 SETTLE_SECONDS = 2.0
 MAX_RESTARTS = 3
 LOG_LINES = 100
@@ -175,9 +177,10 @@ def probe(
     routes: Sequence[Route], upstreams: Mapping[str, Sequence[int]], domain: str, successes: int, deadline: float
 ) -> None:
     """Every health path through every port, until each has answered well `successes` times in a row."""
-    for route in routes:
-        for port in upstreams[route.name]:
-            _probe_one(route, port, domain, successes, deadline)
+    asked = [(route, port) for route in routes for port in upstreams[route.name]]
+    with ThreadPoolExecutor(max_workers=PROBES_AT_ONCE) as pool:
+        for probing in [pool.submit(_probe_one, route, port, domain, successes, deadline) for route, port in asked]:
+            probing.result()
 
 
 def _probe_one(route: Route, port: int, domain: str, successes: int, deadline: float) -> None:

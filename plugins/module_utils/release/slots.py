@@ -19,6 +19,7 @@ from .record import Record
 from .spec import Command
 
 COMPOSE_SECONDS = 300
+CORRECT = "Correct the cause and release again; a port that is taken is not asked for again."
 # In the words of the Engine's own proxy, of its port allocator, and of `ss`.
 PORT_TAKEN = re.compile(r"127\.0\.0\.1:(\d+)[^\n]*(?:address already in use|port is already allocated)")
 LISTENER = re.compile(r'users:\(\("([^"]+)",pid=(\d+)')
@@ -49,24 +50,37 @@ class Slots:
     def start(
         self, release: Record, slot: str, values: Mapping[str, str], deadline: float, *, recreate: bool = True
     ) -> None:
-        """Wave after wave, each ready before the next begins."""
+        """Wave after wave, each ready before the next begins.
+
+        Without `recreate` what is missing is made; with it `create` has just made everything as it has to be.
+        """
         waves = release.waves if recreate else _without(release.waves, release.groups.one_shot)
         for wave in waves:
-            argv = compose.up(self.project(release, slot), wave, release.scale, recreate=recreate)
-            _compose(argv, values)
+            if recreate:
+                self._start_created(slot, wave)
+            else:
+                _compose(compose.up(self.project(release, slot), wave, release.scale), values)
             self.wait(release, slot, wave, deadline)
+
+    def _start_created(self, slot: str, services: Sequence[str]) -> None:
+        """By the Engine itself: Compose would read and compare everything again for each wave."""
+        found = self.daemon.containers(self.paths.project(slot))
+        try:
+            self.daemon.start([entry for entry in found if entry.service in services and not entry.running])
+        except SlipwayError as error:
+            raise SlipwayError(f"{error.message}{_who_listens(error.message)}", hint=CORRECT) from error
 
     def start_exclusive(self, release: Record, slot: str, values: Mapping[str, str], deadline: float) -> None:
         names = release.groups.exclusive
         if names:
-            _compose(compose.up(self.project(release, slot), names, {}, recreate=False), values)
+            _compose(compose.up(self.project(release, slot), names, {}), values)
             self.wait(release, slot, names, deadline)
 
     def start_data(self, release: Record, values: Mapping[str, str], deadline: float) -> None:
         """What is missing is created, what is stopped is started, what runs is left alone."""
         names = release.groups.data
         if names:
-            _compose(compose.up(self.project(release, DATA), names, {}, recreate=False), values)
+            _compose(compose.up(self.project(release, DATA), names, {}), values)
             self.wait(release, DATA, names, deadline)
 
     def wait(self, release: Record, slot: str, services: Sequence[str], deadline: float) -> None:
@@ -142,7 +156,7 @@ def _compose(argv: Sequence[str], values: Mapping[str, str]) -> None:
         reason = tail(compose.without_warnings(error.result.stderr), 4) if error.result else error.message
         raise SlipwayError(
             f"Docker Compose could not start the containers: {reason}{_who_listens(reason)}",
-            hint="Correct the cause and release again; a port that is taken is not asked for again.",
+            hint=CORRECT,
         ) from error
 
 

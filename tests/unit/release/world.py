@@ -192,9 +192,12 @@ class World:
                 self.act(f"create {name}")
                 self.containers[name] = self._container(name, project, service, override["services"][service])
             if "--no-start" not in words and not self.containers[name].seen.running:
-                self.act(f"start {name}")
-                entry = self.containers[name]
-                entry.seen, entry.stopped = replace(entry.seen, status="running", health="healthy"), False
+                self.start(name)
+
+    def start(self, name: str) -> None:
+        self.act(f"start {name}")
+        entry = self.containers[name]
+        entry.seen, entry.stopped = replace(entry.seen, status="running", health="healthy"), False
 
     def _container(self, name: str, project: str, service: str, override: Mapping[str, Any]) -> Fakes:
         published = tuple(int(port["published"]) for port in override.get("ports", ()))
@@ -250,6 +253,10 @@ class FakeDaemon:
 
     def logs(self, _identifier: str, _lines: int) -> str:
         return ""
+
+    def start(self, containers: Sequence[Container]) -> None:
+        for entry in containers:
+            self.world.start(entry.name)
 
     def stop(self, containers: Sequence[Container]) -> None:
         for entry in containers:
