@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -48,6 +49,9 @@ class Load:
         self._report: Report | None = None
 
     def __enter__(self) -> Load:
+        # Two at once on one machine would measure each other.
+        self._alone = (Path(tempfile.gettempdir()) / "slipway-load.lock").open("w")
+        fcntl.flock(self._alone, fcntl.LOCK_EX)
         self._folder = tempfile.TemporaryDirectory(prefix="slipway-load-")
         self._out = Path(self._folder.name) / "report.json"
         # A process of its own, so that the test's own work does not delay a request.
@@ -80,6 +84,7 @@ class Load:
                 self._process.wait()
             self._errors.close()
             self._folder.cleanup()
+            self._alone.close()
 
     def _fail(self) -> None:
         self._process.kill()
