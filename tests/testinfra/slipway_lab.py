@@ -138,6 +138,7 @@ class Web:
             raise
 
 
+POLITE = 10
 _TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(.*?)\]", re.MULTILINE)
 _RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
@@ -161,11 +162,11 @@ class Play:
 
 
 def run_playbook(
-    name: str, *arguments: str, inventory: str = "inventories/demo", timeout: float = 900, nice: int = 0
+    name: str, *arguments: str, inventory: str = "inventories/demo", timeout: float = 900, nice: int = POLITE
 ) -> Play:
     """Run a playbook of the collection just as its user would, against the demo's inventory.
 
-    With `nice` it leaves the CPU to the servers, as a controller on a machine of its own does.
+    It leaves the CPU to the servers, as a controller on a machine of its own does.
     """
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MOLECULE_", "PYTEST_"))}
     environment = {**kept, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
@@ -196,11 +197,11 @@ class Server:
         self.vps = connect(name)
         self.web = Web(self.address)
 
-    def play(self, name: str, *arguments: str, timeout: float = 900, nice: int = 0) -> Play:
+    def play(self, name: str, *arguments: str, timeout: float = 900, nice: int = POLITE) -> Play:
         """Run a playbook on this server, whatever comes of it."""
         return run_playbook(name, *self.INVENTORIES, "--limit", self.name, *arguments, timeout=timeout, nice=nice)
 
-    def playbook(self, name: str, *arguments: str, timeout: float = 900, nice: int = 0) -> Play:
+    def playbook(self, name: str, *arguments: str, timeout: float = 900, nice: int = POLITE) -> Play:
         """Run a playbook that has to succeed."""
         play = self.play(name, *arguments, timeout=timeout, nice=nice)
         assert play.code == 0, play.output[-6000:]
