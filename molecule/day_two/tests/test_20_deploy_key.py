@@ -11,27 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slipway_lab import LAB
-
-KEY = LAB / "deploy_key"
-OPTIONS = ["-F", "/dev/null", "-i", str(KEY), "-o", "IdentitiesOnly=yes", "-o", f"UserKnownHostsFile={LAB}/known_hosts"]
-OPTIONS += ["-o", "BatchMode=yes"]
-
-
-def ssh(server: Any, *words: str, before: tuple[str, ...] = (), stdin: str = "") -> subprocess.CompletedProcess[str]:
-    argv = ["ssh", *OPTIONS, *before, f"deploy@{server.address}", *words]
-    return subprocess.run(argv, capture_output=True, text=True, input=stdin, timeout=240, check=False)
+from day_two import OPTIONS, ssh
 
 
 def release(server: Any) -> str:
     return str(server.web.ask(f"api.{server.zone}", "/version").json()["release"])
 
 
-def test_it_releases_and_shows_how_it_goes(server: Any) -> None:
-    done = ssh(server, "release", "shop", "1.0.1")
+def test_a_release_goes_on_when_the_connection_is_lost_and_is_followed_to_its_end(server: Any) -> None:
+    argv = ["ssh", *OPTIONS, f"deploy@{server.address}", "release", "shop", "1.0.1"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as begun:
+        assert begun.stdout is not None
+        assert any(line.startswith("preflight done in") for line in begun.stdout)
+        begun.kill()
+    done = ssh(server, "follow", "shop")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "switch done in" in done.stdout
-    assert done.stdout.splitlines()[-1] == "Release 1.0.1 (number 2) of shop serves from slot green."
     assert release(server) == "1.0.1"
     assert '"by": "deploy key ci"' in server.vps.file("/srv/shop/releases.jsonl").content_string
     again = ssh(server, "release", "shop", "1.0.1")

@@ -11,6 +11,7 @@ import threading
 import time
 from typing import Any
 
+from day_two import ssh as deploy_key
 from slipway_lab import ROOT
 
 NEW = "a-new-password-with-'quotes-and-$signs"
@@ -109,3 +110,10 @@ def test_a_rotation_changes_application_and_database_without_a_lost_request(serv
     server.vps.run_expect([0], "slipway backup run shop")
     again = server.playbook("rotate_secrets", *wanted)
     assert again.changed == {server.name: 0}, again.changed_tasks()
+
+
+def test_a_deploy_key_goes_on_with_the_new_secrets(server: Any) -> None:
+    done = deploy_key(server, "release", "shop", "1.0.0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith("Release 1.0.0 (number ")
+    assert done.stdout.splitlines()[-1].endswith(" of shop serves from slot green.")
