@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from day_two import OPTIONS, ssh
+from slipway_deploy_key import OPTIONS, ssh
 
 
 def release(server: Any) -> str:

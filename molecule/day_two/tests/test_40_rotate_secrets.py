@@ -11,7 +11,7 @@ import threading
 import time
 from typing import Any
 
-from day_two import ssh as deploy_key
+from slipway_deploy_key import ssh as deploy_key
 from slipway_lab import ROOT
 
 NEW = "a-new-password-with-'quotes-and-$signs"
