@@ -161,10 +161,10 @@ def data_services(suite: str) -> dict[str, str]:
     """Stand-ins for the public database images: name in the registry -> image."""
     major = {"trixie": ("17", "8"), "bookworm": ("15", "7")}[suite]
     plain = base(suite)
+    postgres = build(f"postgres-{major[0]}", CONTEXTS / "postgres", plain, {"PG_MAJOR": major[0]})
     return {
-        f"library/postgres:{major[0]}": build(
-            f"postgres-{major[0]}", CONTEXTS / "postgres", plain, {"PG_MAJOR": major[0]}
-        ),
+        f"library/postgres:{major[0]}": postgres,
+        f"library/postgres:{major[0]}-rebuilt": build(f"postgres-{major[0]}-rebuilt", CONTEXTS / "rebuilt", postgres),
         f"library/redis:{major[1]}": build(f"redis-{major[1]}", CONTEXTS / "redis", plain),
     }
 

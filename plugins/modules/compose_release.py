@@ -33,8 +33,10 @@ options:
       - V(rotate) releases what serves again with the new values in O(secrets), from the same digests, without asking the
         registry and without migrating. If the password in O(database) is among them, the role gets it in the database too,
         while the old slot stays let in.
+      - V(data_services) applies what changed of O(data_services), which no release does. Each of them is backed up,
+        stopped, replaced and probed, or put back; visitors see the maintenance page meanwhile.
     type: str
-    choices: [deploy, rollback, rotate]
+    choices: [deploy, rollback, rotate, data_services]
     default: deploy
   domain:
     description: Main host name. Required to deploy.
@@ -118,6 +120,20 @@ options:
     default: {}
   data_services:
     description: Services that hold data. They are started if they are missing and never touched by a release.
+    type: list
+    elements: str
+    default: []
+  data_upgrade:
+    description:
+      - Confirms a new major version of PostgreSQL with O(action=data_services); it has to be the name of the stack.
+    type: str
+  adopt_project:
+    description:
+      - A Compose project of this host that the first release takes over, with its volumes. Ignored once a release
+        serves.
+    type: str
+  adopt_without:
+    description: Services of O(adopt_project) that the new Compose file has no more; they end with it.
     type: list
     elements: str
     default: []
@@ -346,6 +362,15 @@ dump:
   description: Id of the backup that was made before the migration; empty if none was.
   returned: when a job was started
   type: str
+services:
+  description: The data services that were changed, each with its images, backup, kept volumes and seconds.
+  returned: when O(action=data_services) changed any
+  type: list
+  elements: dict
+adoption:
+  description: What was taken over of O(adopt_project), and the seconds for which nothing served.
+  returned: when the release took a project over
+  type: dict
 diagnosis:
   description:
     - The containers that are meant, with C(container), C(service), C(status), C(health), C(exit_code) and C(restarts).
@@ -373,7 +398,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.slipway.vps.plugins.module_utils.agent import jobs
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
-from ansible_collections.slipway.vps.plugins.module_utils.release import planning, unattended
+from ansible_collections.slipway.vps.plugins.module_utils.release import data_services, planning, unattended
 
 ROUTE = {
     "name": {"type": "str"},
@@ -395,7 +420,7 @@ DATABASE = {
 }
 OPTIONS: dict[str, Any] = {
     "name": {"type": "str", "required": True},
-    "action": {"type": "str", "choices": ["deploy", "rollback", "rotate"], "default": "deploy"},
+    "action": {"type": "str", "choices": ["deploy", "rollback", "rotate", "data_services"], "default": "deploy"},
     "domain": {"type": "str"},
     "compose": {"type": "str"},
     "release": {"type": "str"},
@@ -405,6 +430,9 @@ OPTIONS: dict[str, Any] = {
     "replicas": {"type": "dict", "default": {}},
     "limits": {"type": "dict", "default": {}},
     "data_services": {"type": "list", "elements": "str", "default": []},
+    "data_upgrade": {"type": "str"},
+    "adopt_project": {"type": "str"},
+    "adopt_without": {"type": "list", "elements": "str", "default": []},
     "exclusive_services": {"type": "list", "elements": "str", "default": []},
     "migrate": {"type": "dict"},
     "migrate_dump": {"type": "bool", "default": False},
@@ -437,7 +465,7 @@ NOT_FOR_THE_ENGINE = ("name", *jobs.ARGUMENT_SPEC)
 def main() -> None:
     module = AnsibleModule(
         argument_spec=OPTIONS,
-        required_if=[("action", "deploy", ("domain", "compose", "release"))],
+        required_if=[(*("action", action), ("domain", "compose", "release")) for action in ("deploy", "data_services")],
         supports_check_mode=True,
     )
     try:
@@ -453,8 +481,11 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     interrupted = unattended.sentences(module.params["name"], tell=not module.check_mode)
     for text in interrupted:
         module.warn(text)
-    # A diff that is shown has to be complete, and for that tags are resolved.
-    plan = planning.plan(request, check=module.check_mode or module._diff)
+    if module.params["action"] == data_services.ACTION:
+        plan = data_services.plan(request)
+    else:
+        # A diff that is shown has to be complete, and for that tags are resolved.
+        plan = planning.plan(request, check=module.check_mode or module._diff)
     found: dict[str, Any] = {
         "changed": plan.changed,
         "release": plan.release,

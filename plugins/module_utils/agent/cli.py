@@ -16,10 +16,11 @@ from ..common.version import __version__
 from ..operations import commands as operations
 from ..probe import commands as probe
 from ..release import commands as release
+from ..release import data_commands as data
 from ..tenancy import commands as tenancy
 from . import jobs
 
-DOMAINS = (operations, release, tenancy, backup, probe)
+DOMAINS = (operations, release, data, tenancy, backup, probe)
 
 
 def handlers() -> dict[str, jobs.Handler]:

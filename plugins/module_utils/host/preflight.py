@@ -25,6 +25,7 @@ from pathlib import Path
 GIB = 1024**3
 LISTEN = "0A"
 NETWORK_TIMEOUT = 8.0
+CONTAINER_PROXY = "docker-proxy"
 
 
 @dataclass(frozen=True)
@@ -156,10 +157,19 @@ def ports(required: Requirements, listeners: Iterable[Listener], owner: Callable
             name = owner(listener.inode)
             if name not in required.port_owners:
                 seen.add(listener.port)
-                yield (
-                    f"Port {listener.port} is taken by {name or 'another program'}. Find it with "
-                    f"ss -ltnp 'sport = :{listener.port}' and stop and disable it: Nginx needs this port."
-                )
+                yield _taken(listener.port, name)
+
+
+def _taken(port: int, name: str) -> str:
+    if name == CONTAINER_PROXY:
+        return (
+            f"Port {port} is published by a container. Find it with docker ps --filter publish={port} and stop it, or "
+            "let it publish another port: Nginx needs this port."
+        )
+    return (
+        f"Port {port} is taken by {name or 'another program'}. Find it with ss -ltnp 'sport = :{port}' and stop and "
+        "disable it: Nginx needs this port."
+    )
 
 
 def owner_of(inode: str, proc: str = "/proc") -> str:

@@ -49,6 +49,11 @@ def up(project: Project, services: Sequence[str], scale: Mapping[str, int]) -> l
     return project.argv("up", "-d", "--no-recreate", *_up_options(services, scale))
 
 
+def replace(project: Project, service: str) -> list[str]:
+    """A new container whatever Compose thinks of the one before: a file that it reads may have changed."""
+    return project.argv("up", "-d", "--force-recreate", *_up_options([service], {}))
+
+
 def _up_options(services: Sequence[str], scale: Mapping[str, int]) -> list[str]:
     scales = [word for name in services if name in scale for word in ("--scale", f"{name}={scale[name]}")]
     return ["--no-deps", "--no-build", "--pull", "never", "--quiet-pull", *scales, *services]

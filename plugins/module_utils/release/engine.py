@@ -23,9 +23,11 @@ from typing import Any
 from ..common.errors import SlipwayError
 from ..common.events import Emitter
 from . import (
+    adoption,
     audit,
     capacity,
     cpu,
+    data_services,
     drain,
     dump,
     edge,
@@ -118,6 +120,8 @@ class Pipeline:
         self.warnings: list[str] = [*planning.data_changes(self.current, target.record, target.database)]
         self.traffic_moved = False
         self.volumes = host.daemon.volumes(host.paths.project(self.slot))
+        self.nothing_served_since = 0.0
+        self.adoption: dict[str, Any] = {}
 
     @property
     def record(self) -> Record:
@@ -143,7 +147,10 @@ class Pipeline:
             blocks = planning.blocks_for(self.host, self.target, self.current)
             moving = planning.transition(self.target, self.current, self.wish.requested_by, blocks, self.id)
             spare = upstreams(self.record.spec, blocks, other(moving.slot))
-            self.current = self.host.store.save(state.begin(self.current, moving, blocks, spare))
+            begun = state.begin(self.current, moving, blocks, spare)
+            if self.target.adoption:
+                begun = replace(begun, volumes={**begun.volumes, **self.target.adoption.volumes})
+            self.current = self.host.store.save(begun)
 
     def enter(self, name: str) -> None:
         self.current = self.host.store.save(state.advance(self.current, name))
@@ -207,19 +214,17 @@ class Pipeline:
         }
 
     def data(self) -> None:
-        """What is about to be created is on record before it is: a data service outlives the release that made it."""
-        missing = set(self.record.groups.data) - self.data_services()
-        self.current = self.host.store.save(
-            state.with_data(
-                self.current,
-                {name: self.record.images[name] for name in missing},
-                {name: self.record.data_definitions[name] for name in missing},
-            )
-        )
+        if self.target.adoption:
+            self.adopt(self.target.adoption)
+        made = data_services.define(self.host, self.record, self.target.model, self.current)
         self.host.slots.start_data(self.record, self.values, time.monotonic() + DATA_SECONDS)
+        self.current = self.host.store.save(data_services.defined(self.current, made))
 
-    def data_services(self) -> set[str]:
-        return {entry.service for entry in self.host.daemon.containers(self.host.paths.project("data"))}
+    def adopt(self, taken: adoption.Adoption) -> None:
+        """The project that ran before gives its volumes free; if this release is given up, it serves again."""
+        adoption.refuse_other_major(self.host.daemon, taken, self.record)
+        with self.host.emitter.phase("adopt"):
+            self.nothing_served_since = adoption.take(self.host, taken, self.record.groups.data)
 
     def prepare(self) -> None:
         held = self.current.slots.get(self.slot)
@@ -292,6 +297,10 @@ class Pipeline:
         self.traffic_moved = True
         edge.serve(self.host.paths, self.slot, self.record.number, self.record.name)
         edge.read_back(self.record.spec.hosts, self.slot, self.record.number)
+        if self.target.adoption:
+            self.adoption = adoption.told(self.target.adoption, time.time() - self.nothing_served_since)
+            seconds = self.adoption["downtime_seconds"]
+            self.host.emitter.info(f"{self.adoption['project']} was taken over; nothing served for {seconds} s")
 
     def observe(self) -> None:
         """The release under real traffic, through Nginx."""
@@ -343,12 +352,15 @@ class Pipeline:
     # --- afterwards: nothing in here can take the release back
 
     def afterwards(self) -> None:
-        for name in ("after_switch", "retain"):
+        for name in (*(["settle"] if self.target.adoption else []), "after_switch", "retain"):
             try:
                 with self.host.emitter.phase(name):
                     getattr(self, name)()
             except SlipwayError as error:
                 self.warnings.append(f"The release serves, but {name} failed: {error}")
+
+    def settle(self) -> None:
+        adoption.settle(self.host)
 
     def after_switch(self) -> None:
         self.hooks("after_switch")
@@ -434,6 +446,8 @@ class Pipeline:
             self.warnings.append(f"The audit log could not be written: {error}.")
 
     def where_traffic_is(self) -> str:
+        if self.target.adoption:
+            return f"The Compose project {self.target.adoption.project} serves as before."
         if self.old is None:
             return "Nothing served before, and nothing does now."
         moved = "The traffic was moved back" if self.traffic_moved else "The traffic never moved"
@@ -478,6 +492,7 @@ class Pipeline:
             "rolled_back": self.traffic_moved and self.current.transition is None and not self.serves(),
             "warnings": self.warnings,
             "dump": self.record.dump,
+            **({"adoption": self.adoption} if self.adoption else {}),
         }
 
     def serves(self) -> bool:

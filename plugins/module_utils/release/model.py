@@ -116,5 +116,14 @@ def endpoints(spec: Spec, model: Model) -> dict[str, int]:
     return {route.endpoint: model.replicas(route.service, spec.replicas) for route in spec.routes}
 
 
+def pinned(model: Model, volumes: Mapping[str, str]) -> Model:
+    """The same model with some named volumes under the names that they have on this host."""
+    known = {
+        name: {**volume, "name": volumes[name]} if name in volumes and not volume.get("external") else volume
+        for name, volume in model.volumes.items()
+    }
+    return Model({**model.data, "volumes": known}) if volumes else model
+
+
 def named(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))

@@ -74,6 +74,11 @@ class StackPaths:
     def pages(self) -> Path:
         return self.root / "pages"
 
+    @property
+    def data(self) -> Path:
+        """The definitions that the data services run with."""
+        return self.root / "data"
+
     def slot_text(self, slot: str) -> Path:
         return self.root / "slots" / slot
 
@@ -88,6 +93,10 @@ class StackPaths:
 
     def project(self, slot: str) -> str:
         return f"{self.stack}-{slot}"
+
+    def container(self, data_service: str) -> str:
+        """A data service has one container, and Compose calls it so."""
+        return f"{self.project(DATA)}-{data_service}-1"
 
 
 def other(slot: str) -> str:

@@ -13,10 +13,25 @@ from typing import Any
 
 from ..common.errors import SlipwayError
 from ..common.events import Emitter
-from . import audit, compose, drift, edge, fingerprint, images, ports, record, rollback, rotation, rules, state
+from . import (
+    adoption,
+    audit,
+    compose,
+    drift,
+    edge,
+    fingerprint,
+    images,
+    ports,
+    record,
+    rollback,
+    rotation,
+    rules,
+    state,
+)
+from .adoption import Adoption
 from .announcement import difference, document, files, inputs
 from .host import Host, Serving, overrides, upstreams
-from .model import Model, endpoints
+from .model import Model, endpoints, pinned
 from .paths import StackPaths, other
 from .record import Record
 from .rotation import Database
@@ -57,6 +72,7 @@ class Target:
     rollback: bool
     rotation: bool = False
     database: Database | None = None  # whose password changes with the secrets
+    adoption: Adoption | None = None
 
     @property
     def kind(self) -> str:
@@ -91,7 +107,10 @@ def plan(request: Mapping[str, Any], *, check: bool = False, paths: StackPaths |
         return _of_active(host, current, action, reasons)
     absent = [name for name in spec.files if not (place.files / name).exists()]
     if action == DEPLOY and check and absent:
-        return _on_bare_host(spec, f"The file {place.files / absent[0]} is not on this host yet.", current)
+        found = _on_bare_host(spec, f"The file {place.files / absent[0]} is not on this host yet.", current)
+        if adoption.wanted(wish, current):
+            found.diff.append(adoption.announced(host.daemon, wish.adopt_project))
+        return found
     target = make_target(host, request, spec, wish, current, action)
     if check:
         target = replace(target, record=replace(target.record, images=_resolve(host, target, current)))
@@ -178,8 +197,11 @@ def make_target(
     if action == ROTATE:
         return _rotated_target(host, request, spec, wish, current)
     compose.refuse_old(compose.version())
-    model = compose.read_model(spec.stack, str(host.paths.files), spec.compose, spec.values)
+    model = read_model(host, spec, current)
     rules.check(spec, model)
+    taken = adoption.find(host, spec, model, wish) if adoption.wanted(wish, current) else None
+    if taken:
+        model = pinned(model, taken.volumes)
     release = record.make(
         number=current.next_release,
         spec=spec,
@@ -191,7 +213,13 @@ def make_target(
         templates=fingerprint.of_templates(request.get("tenants") or {}),
         follows=current.active.release if current.active else None,
     )
-    return Target(release, model, spec.values, rollback=False)
+    return Target(release, model, spec.values, rollback=False, adoption=taken)
+
+
+def read_model(host: Host, spec: Spec, current: State) -> Model:
+    """The team's Compose file, normalised, with the names that its volumes have on this host."""
+    model = compose.read_model(spec.stack, str(host.paths.files), spec.compose, spec.values)
+    return pinned(model, current.volumes)
 
 
 def _kept_target(host: Host, spec: Spec, wish: Settings, current: State) -> Target:
@@ -199,7 +227,7 @@ def _kept_target(host: Host, spec: Spec, wish: Settings, current: State) -> Targ
     serving = host.serving(current)
     today = {**(_today(host, serving) if serving else {}), **spec.secrets}
     running = replace(kept.spec, secrets=rollback.secrets(kept, today, wish.rollback_secrets))
-    model = compose.read_model(kept.spec.stack, str(host.paths.files), kept.spec.compose, running.values)
+    model = read_model(host, running, current)
     # Of what it runs with, so that a deploy with other secrets is a new release and one with the same is none.
     mark = fingerprint.of_release(running, kept.templates, fingerprint.key(host.paths.key))
     return Target(replace(kept, fingerprint=mark), model, running.values, rollback=True)
@@ -217,7 +245,7 @@ def _rotated_target(host: Host, request: Mapping[str, Any], spec: Spec, wish: Se
     if database:
         rotation.check(host, database, today[database.secret])
     running = replace(base.spec, secrets=new, contract=False)
-    model = compose.read_model(base.spec.stack, str(host.paths.files), base.spec.compose, running.values)
+    model = read_model(host, running, current)
     spared = {**running.values, **({database.secret: today[database.secret]} if database else {})}
     before, without = (
         compose.read_model(base.spec.stack, str(host.paths.files), base.spec.compose, values)
@@ -228,7 +256,7 @@ def _rotated_target(host: Host, request: Mapping[str, Any], spec: Spec, wish: Se
         base,
         number=current.next_release,
         spec=running,
-        data_definitions={name: record.definition(model, name) for name in base.groups.data},
+        data_definitions={name: record.definition(model, name, running) for name in base.groups.data},
         fingerprint=fingerprint.of_release(running, base.templates, fingerprint.key(host.paths.key)),
         created=audit.now(),
         by=wish.requested_by,
@@ -329,6 +357,9 @@ def _of_target(host: Host, wish: Settings, current: State, target: Target, actio
         ),
     ]
     diff += files(edge.current(host.paths), host.nginx_files(release.spec, after))
+    if target.adoption:
+        diff.append(target.adoption.diff())
+        reasons = [*reasons, *target.adoption.reasons()]
     return Plan(
         action=action,
         release=release.number,
@@ -357,7 +388,7 @@ def data_changes(current: State, release: Record, database: Database | None = No
     known = current.data_definitions
     return [
         f"The definition of the data service {name} changed. A release never touches data services: the change is not "
-        "applied."
+        "applied. Apply it with: ansible-playbook slipway.vps.data_services"
         for name, mark in sorted(release.data_definitions.items())
         if name in known and known[name] != mark and name != rotated
     ]

@@ -10,10 +10,15 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from .model import Groups, Model, groups, waves
+from .paths import StackPaths
 from .spec import Spec, parse
+
+# PostgreSQL's images read what lies here once, into an empty database.
+FIRST_START = "/docker-entrypoint-initdb.d"
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ def make(
         checked=tuple(sorted(name for name in model.services if model.has_health_check(name))),
         images=images,
         data_networks={name: tuple(model.service_networks(name)) for name in life.data},
-        data_definitions={name: definition(model, name) for name in life.data},
+        data_definitions={name: definition(model, name, spec) for name in life.data},
         fingerprint=fingerprint,
         created=created,
         by=by,
@@ -100,9 +105,35 @@ def with_checks(release: Record, model: Model, in_images: Collection[str]) -> Re
     return replace(release, checked=tuple(sorted({*release.checked, *from_images})))
 
 
-def definition(model: Model, service: str) -> str:
-    """Changes when the definition of a data service does."""
-    return hashlib.sha256(json.dumps(model.services[service], sort_keys=True).encode()).hexdigest()[:16]
+def definition(model: Model, service: str, spec: Spec | None = None) -> str:
+    """Changes when the definition of a data service does: its entry in the file, its limits, the files it reads."""
+    content: dict[str, Any] = dict(model.services[service])
+    if spec and spec.limits.get(service):
+        content["x-limits"] = spec.limits[service]
+    read = files_read(model, service, spec) if spec else {}
+    if read:
+        content["x-files"] = read
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def files_read(model: Model, service: str, spec: Spec) -> dict[str, str]:
+    """Checksums of the files of stack_files that the service is given. What only fills a new database is left out."""
+    entry = model.services[service]
+    sources = [
+        str(mount.get("source"))
+        for mount in entry.get("volumes") or ()
+        if mount.get("type") == "bind" and not str(mount.get("target")).startswith(FIRST_START)
+    ]
+    for kind in ("configs", "secrets"):
+        top = model.data.get(kind) or {}
+        sources += [str((top.get(use.get("source")) or {}).get("file")) for use in entry.get(kind) or ()]
+    project = StackPaths(spec.stack).files
+    places = [Path(source).relative_to(project) for source in sources if Path(source).is_relative_to(project)]
+    return {
+        name: checksum
+        for name, checksum in sorted(spec.files.items())
+        if any(Path(name).is_relative_to(place) for place in places)
+    }
 
 
 def dump(record: Record) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from ..common.errors import SlipwayError
-from . import audit, cpu, drain, edge, images, keepers, rotation, state
+from . import adoption, audit, cpu, data_services, drain, edge, images, keepers, rotation, state
 from .host import Host, Serving
 from .paths import other
 from .record import Record
@@ -27,10 +27,11 @@ DRAIN_WEBSOCKET = 60
 
 def recover(host: Host) -> bool:
     """Finish or revert what was cut off; False if nothing was."""
+    put_back = data_services.recover(host)
     current = host.store.state()
     moving = current.transition
     if moving is None:
-        return False
+        return adoption.settle(host) or put_back
     host.emitter.info(f"release number {moving.release} was cut off in phase {moving.phase}")
     with host.emitter.phase("recover"):
         decision = state.recovery(current, _new_is_healthy(host, current))
@@ -40,6 +41,7 @@ def recover(host: Host) -> bool:
             _old_password(host, moving, host.serving(current))
             _restart_active(host, current)
             revert(host, FINAL[decision])
+    adoption.settle(host)
     host.emitter.info(f"release number {moving.release} was {FINAL[decision]}")
     return True
 
@@ -116,7 +118,7 @@ def revert(
         _as_far_as_it_goes(host, lambda: _start_exclusive(host, serving))
     if result:
         _write_audit(host, current, result)
-    host.store.save(after)
+    host.store.save(adoption.give_back(host, after))
     if moving.kind != "rollback":
         host.store.remove(moving.release)  # it never served; the audit log keeps its story
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from ..common.errors import SlipwayError
 from ..common.process import CommandError, run, tail
-from . import compose, health, networks
+from . import compose, definitions, health, networks
 from .daemon import Daemon
 from .paths import DATA, StackPaths
 from .record import Record
@@ -79,9 +79,26 @@ class Slots:
     def start_data(self, release: Record, values: Mapping[str, str], deadline: float) -> None:
         """What is missing is created, what is stopped is started, what runs is left alone."""
         names = release.groups.data
-        if names:
-            _compose(compose.up(self.project(release, DATA), names, {}), values)
-            self.wait(release, DATA, names, deadline)
+        known = [found for name in names if (found := definitions.read(self.paths, name))]
+        own = [found.service for found in known]
+        new = [name for name in names if name not in own]
+        if known:
+            _compose(compose.up(definitions.project(self.paths, known), own, {}), {})
+        if new:
+            _compose(compose.up(self.project(release, DATA), new, {}), values)
+        self._wait_data(names, deadline)
+
+    def replace_data(self, definition: definitions.Definition, deadline: float) -> None:
+        """The service runs with this definition from now on; its volumes stay as they are."""
+        name = definition.service
+        _compose(compose.replace(definitions.project(self.paths, [definition]), name), {})
+        self._wait_data([name], deadline)
+
+    def _wait_data(self, names: Sequence[str], deadline: float) -> None:
+        """By the health checks that the containers were made with, which may not be those of the release."""
+        project = self.paths.project(DATA)
+        checked = [entry.service for entry in self.daemon.containers(project) if entry.health != "none"]
+        health.wait(self.daemon, project, dict.fromkeys(names, 1), checked, (), deadline)
 
     def wait(self, release: Record, slot: str, services: Sequence[str], deadline: float) -> None:
         expected = {name: release.scale.get(name, 1) for name in services}

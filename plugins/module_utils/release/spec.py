@@ -85,6 +85,9 @@ class Settings:
     force: bool = False
     rollback_to: str = ""
     rollback_secrets: str = "current"
+    data_upgrade: str = ""
+    adopt_project: str = ""
+    adopt_without: tuple[str, ...] = ()
     requested_by: str = ""
     migrate_dump: bool = False
 
@@ -179,6 +182,8 @@ def settings(request: Mapping[str, Any]) -> Settings:
             given[name] = bool(value)
         elif isinstance(default, (int, float)):
             given[name] = _number(name, value)
+        elif isinstance(default, tuple):
+            given[name] = _services(name, value)
         else:
             given[name] = str(value)
     wish = Settings(**given)

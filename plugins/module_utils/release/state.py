@@ -98,6 +98,8 @@ class State:
     data_images: Mapping[str, str] = field(default_factory=dict)
     data_definitions: Mapping[str, str] = field(default_factory=dict)
     contracts: tuple[int, ...] = ()  # releases marked as contract whose migration has begun, whatever became of them
+    # Named volumes of the Compose file that have another name on this host: taken over, or made by an upgrade.
+    volumes: Mapping[str, str] = field(default_factory=dict)
     transition: Transition | None = None
 
     @property
@@ -122,6 +124,7 @@ def load(stack: str, data: Mapping[str, Any] | None) -> State:
         data_images=data.get("data_images", {}),
         data_definitions=data.get("data_definitions", {}),
         contracts=tuple(data.get("contracts", ())),
+        volumes=data.get("volumes", {}),
         transition=Transition(**data["transition"]) if data.get("transition") else None,
     )
 

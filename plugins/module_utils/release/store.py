@@ -20,7 +20,7 @@ from .paths import StackPaths
 from .record import Record
 from .state import State
 
-DIRECTORIES = {"": 0o755, "files": 0o755, "slots": 0o755, "pages": 0o755, "releases": 0o700}
+DIRECTORIES = {"": 0o755, "files": 0o755, "slots": 0o755, "pages": 0o755, "releases": 0o700, "data": 0o700}
 SECRET_MODE = 0o600
 RESERVE_BYTES = 256 * 1024
 

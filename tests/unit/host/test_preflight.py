@@ -85,6 +85,8 @@ def test_a_port_that_another_program_has_taken_is_named_once() -> None:
     assert list(preflight.ports(required, listeners, lambda inode: "nginx")) == []
     (message,) = preflight.ports(required, [*listeners, *listeners], lambda inode: "apache2")
     assert message.startswith("Port 80 is taken by apache2.")
+    (message,) = preflight.ports(required, listeners, lambda inode: "docker-proxy")
+    assert message.startswith("Port 80 is published by a container. Find it with docker ps --filter publish=80")
 
 
 def test_the_owner_of_a_real_socket_is_found() -> None:
