@@ -246,11 +246,15 @@ options:
     type: int
     default: 60
   min_free_disk_mb:
-    description: Free disk space that must be there before a release starts.
+    description:
+      - Free disk space that must be there before a release starts, beside what its images need as far as their registry
+        tells their size.
     type: int
     default: 1024
   min_free_memory_mb:
-    description: Available memory that must be there before a release starts.
+    description:
+      - Available memory that must be there before a release starts, beside what a second slot needs (as much as the one
+        that serves uses).
     type: int
     default: 128
   log_max_size:

@@ -21,7 +21,9 @@ from slipway_load import Load, Report
 
 INVENTORY = ROOT / "inventories/demo/group_vars/vps/stack.yml"
 GOOD = ("1.0.0", "1.0.1")
-QUICK = {"stack_observe": 2, "stack_drain_websocket": 2, "stack_health_timeout": 6}
+QUICK = {"stack_observe": 2, "stack_drain_websocket": 2}
+# Enough for a new slot to come up; a route that is never well is given up after that.
+LIMIT = 12
 # What may differ after a release that was given up: locks, the log that records it, its number, and room kept free.
 FILES = (
     "find /srv/shop /etc/nginx ! -name '*.lock' ! -name '*.holder' ! -name '.releases.jsonl.seal' ! -name .reserve"
@@ -164,18 +166,18 @@ def test_the_image_crashes(stage: Stage) -> None:
 
 
 def test_the_health_check_is_never_green(stage: Stage) -> None:
-    attempt = stage.broken(stack_release="1.2.0-unhealthy")
+    attempt = stage.broken(stack_release="1.2.0-unhealthy", stack_health_timeout=6)
     given_up(attempt, "start")
     assert "did not become ready in time" in attempt.message
     assert re.search(r"Container shop-\w+-api-1: running, health starting", attempt.play.output)
     assert "its health check said:" in attempt.play.output
-    assert '"GET /health HTTP/1.1\\" 500' in attempt.play.output, "the container's last lines"
+    assert re.search(r'its last lines:(?:\n.*)*"GET /health HTTP/1[.]\d\\" 500', attempt.play.output)
     stage.good()
 
 
 def test_the_health_is_green_and_the_body_wrong(stage: Stage) -> None:
     wanted = routes({"web": {"health": {"path": "/health", "body": '"status": ?"ok"'}}})
-    attempt = stage.broken(stack_release="1.2.0-wrong-body", stack_routes=wanted)
+    attempt = stage.broken(stack_release="1.2.0-wrong-body", stack_routes=wanted, stack_health_timeout=LIMIT)
     given_up(attempt, "probe")
     assert "The route web does not answer well 3 times in a row" in attempt.message
     assert "status 200, but the body does not match" in attempt.message
@@ -185,7 +187,7 @@ def test_the_health_is_green_and_the_body_wrong(stage: Stage) -> None:
 
 def test_a_header_is_wrong(stage: Stage) -> None:
     wanted = routes({"web": {"health": {"path": "/health", "headers": {"X-Release": r"^9[.]"}}}})
-    attempt = stage.broken(stack_release=GOOD[0], stack_force=True, stack_routes=wanted)
+    attempt = stage.broken(stack_release=GOOD[0], stack_force=True, stack_routes=wanted, stack_health_timeout=LIMIT)
     given_up(attempt, "probe")
     assert "the header X-Release is" in attempt.message
 
@@ -346,15 +348,12 @@ def test_the_memory_does_not_do_for_two_slots(stage: Stage) -> None:
 def without_registry(server: Server) -> Iterator[None]:
     address = server.vps.check_output("getent ahostsv4 registry.lab.test").split()[0]
     assert socket.inet_aton(address)
-    server.vps.check_output(
-        "nft add table inet no_registry; "
-        "nft 'add chain inet no_registry out { type filter hook output priority 0; }'; "
-        f"nft add rule inet no_registry out ip daddr {address} tcp dport 5000 reject with tcp reset"
-    )
+    rule = f"OUTPUT --destination {address} --protocol tcp --jump REJECT --reject-with tcp-reset"
+    server.vps.check_output(f"iptables --insert {rule}")
     try:
         yield
     finally:
-        server.vps.check_output("nft delete table inet no_registry")
+        server.vps.check_output(f"iptables --delete {rule}")
 
 
 def test_the_registry_is_down(stage: Stage) -> None:

@@ -43,15 +43,26 @@ def refuse_full_disk(directories: Iterable[Path], wanted: int) -> None:
             )
 
 
-def refuse_little_disk(daemon: Daemon, resolved: Iterable[str], wanted: int) -> None:
-    """What the images that are not here yet need, as far as their registry tells their size."""
+def refuse_little_disk(daemon: Daemon, resolved: Iterable[str], here: Iterable[str], wanted: int) -> None:
+    """What the images that are not on this host yet need, as far as their registry tells their size.
+
+    `here` are images that are: a new release mostly shares their layers, which are asked for only if it matters.
+    """
     missing = [name for name in sorted(set(resolved)) if "@" in name and not images.is_local(daemon, name)]
     if not missing:
         return
     platform = daemon.client.version().get("Arch") or ""
-    needed = sum(layers_of(missing, platform).values()) * UNPACKED // MEGABYTE
     place = docker_root(daemon)
-    refuse_too_big(place, free_mb(place), needed, wanted)
+    free = free_mb(place)
+    found = layers_of(missing, platform)
+    if free < size_mb(found) + wanted:
+        known = layers_of({name for name in here if "@" in name}, platform)
+        found = {digest: size for digest, size in found.items() if digest not in known}
+    refuse_too_big(place, free, size_mb(found), wanted)
+
+
+def size_mb(layers_by_digest: Mapping[str, int]) -> int:
+    return sum(layers_by_digest.values()) * UNPACKED // MEGABYTE
 
 
 def refuse_too_big(place: Path, free: int, needed: int, wanted: int) -> None:

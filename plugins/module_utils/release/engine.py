@@ -172,7 +172,8 @@ class Pipeline:
         self.target = replace(self.target, record=replace(self.record, images=resolved))
         # Twice: what nobody needs any more makes room first, and what was fetched is held before anybody prunes.
         self.hold_images()
-        capacity.refuse_little_disk(self.host.daemon, resolved.values(), self.wish.min_free_disk_mb)
+        here = self.old.images.values() if self.old else ()
+        capacity.refuse_little_disk(self.host.daemon, resolved.values(), here, self.wish.min_free_disk_mb)
         images.pull(self.host.daemon, resolved.values(), self.host.emitter)
         self.hold_images()
         if not self.target.rollback:

@@ -65,9 +65,9 @@ def _containers(diagnosis: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             f"exit status {entry.get('exit_code')}, restarted {entry.get('restarts')} times"
         )
         for key, title in LISTS.items():
-            lines = entry.get(key) or []
+            lines = [line for text in entry.get(key) or [] for line in str(text).splitlines()]
             yield f"  {title}:" if lines else f"  {title}: (nothing)"
-            yield from (f"    {line}" for text in lines for line in str(text).splitlines())
+            yield from (f"    {line}" for line in lines)
 
 
 def _output(details: Mapping[str, Any]) -> Iterator[str]:

@@ -124,7 +124,7 @@ def sick(daemon: Daemon, entry: Container, reason: str) -> SlipwayError:
     """A container that is not ready, with everything that helps to see why."""
     return SlipwayError(
         f"The container {entry.name} is not ready: {reason}.",
-        hint="Its health log and last lines are below.",
+        hint="Its health log and its last lines say more. Correct the release, then release again.",
         details={"diagnosis": [diagnosis(daemon, entry)]},
     )
 

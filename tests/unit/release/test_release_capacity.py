@@ -40,6 +40,42 @@ def test_images_that_do_not_fit_are_refused_with_the_numbers() -> None:
         capacity.refuse_too_big(Path("/var/lib/docker"), free=1500, needed=500, wanted=1024)
 
 
+class Registry:
+    """Tells the layers of images, and an Engine that has none of them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, layers: dict[str, dict[str, int]], free: int) -> None:
+        self.client = self
+        self.asked: list[str] = []
+        self._layers = layers
+        monkeypatch.setattr(capacity, "layers_of", self._layers_of)
+        monkeypatch.setattr(capacity, "free_mb", lambda _place: free)
+        monkeypatch.setattr(capacity.images, "is_local", lambda _daemon, name: name in ("app@old", "db@here"))
+
+    def version(self) -> dict[str, str]:
+        return {"Arch": "amd64"}
+
+    def info(self) -> dict[str, str]:
+        return {}
+
+    def _layers_of(self, names: list[str], _platform: str) -> dict[str, int]:
+        self.asked += sorted(names)
+        return {digest: size for name in names for digest, size in self._layers[name].items()}
+
+
+def test_layers_that_are_on_the_host_need_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    base, top = {"sha256:base": 300 << 20}, {"sha256:top": 10 << 20}
+    layers = {"app@new": {**base, **top}, "app@old": base}
+    little = Registry(monkeypatch, layers, free=1100)
+    capacity.refuse_little_disk(little, ["app@new", "db@here"], ["app@old"], 1024)  # type: ignore[arg-type]
+    assert little.asked == ["app@new", "app@old"]
+    enough = Registry(monkeypatch, layers, free=9000)
+    capacity.refuse_little_disk(enough, ["app@new"], ["app@old"], 1024)  # type: ignore[arg-type]
+    assert enough.asked == ["app@new"]
+    little = Registry(monkeypatch, layers, free=1100)
+    with pytest.raises(SlipwayError, match="need about 1240 MB"):
+        capacity.refuse_little_disk(little, ["app@new"], [], 1024)  # type: ignore[arg-type]
+
+
 def test_a_full_disk_is_refused(tmp_path: Path) -> None:
     capacity.refuse_full_disk([tmp_path], 0)
     with pytest.raises(SlipwayError, match=rf"MB are free below {tmp_path}, 999999999 MB are asked for"):

@@ -54,6 +54,12 @@ def test_everything_that_was_seen_is_told() -> None:
     assert failure.explanation({}) == []
 
 
+def test_a_health_check_that_printed_nothing_says_so() -> None:
+    quiet = {**DETAILS["diagnosis"][0], "health_log": ["", ""], "log": []}
+    told = failure.explanation({"diagnosis": [quiet]})
+    assert told[1:] == ["  its health check said: (nothing)", "  its last lines: (nothing)"]
+
+
 def test_what_was_printed_is_not_repeated_in_the_result() -> None:
     kept = failure.brief({**DETAILS, "output": ["x"]})
     assert "output" not in kept and kept["failed_phase"] == "probe"

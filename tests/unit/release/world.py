@@ -347,7 +347,7 @@ def make(root: Path, patch: pytest.MonkeyPatch) -> World:
     patch.setattr(images, "pull", lambda _daemon, _images, _emitter: [])
     patch.setattr(images, "with_health_check", lambda _daemon, _images: set())
     patch.setattr(images, "remove", lambda _daemon, reference: world.act(f"remove image {reference}"))
-    patch.setattr(capacity, "refuse_little_disk", lambda _daemon, _images, _wanted: None)
+    patch.setattr(capacity, "refuse_little_disk", lambda *_arguments: None)
     patch.setattr(keepers, "sync", lambda _daemon, _stack, _references: world.act("hold images"))
     patch.setattr(edge, "run", world.run)
     patch.setattr(edge, "fetch", world.fetch)
