@@ -204,6 +204,11 @@ options:
   rollback_to:
     description: Number or name of the release to go back to. By default the newest older one that served.
     type: str
+  rollback_from:
+    description:
+      - Roll back only if the release with this number serves, and else leave everything as it is. So what one run put
+        into service can be taken back without touching what somebody else did since.
+    type: int
   rollback_secrets:
     description: Whether a rollback runs with today's secrets or with those of that release.
     type: str
@@ -447,6 +452,7 @@ OPTIONS: dict[str, Any] = {
     "contract": {"type": "bool", "default": False},
     "force": {"type": "bool", "default": False},
     "rollback_to": {"type": "str"},
+    "rollback_from": {"type": "int"},
     "rollback_secrets": {"type": "str", "choices": ["current", "release"], "default": "current", "no_log": False},
     "lock_wait": {"type": "int", "default": 60},
     "retain": {"type": "int", "default": 5},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -41,15 +42,26 @@ class JobAction(ActionBase):
     def _call(self, module: str, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         return self._execute_module(module_name=module, module_args=arguments, task_vars=task_vars)
 
+    def _ask(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """What the job says; without `state` if the host is not reached, which is no failure of the job."""
+        try:
+            return self._call("slipway.vps.agent_job", arguments, task_vars)
+        except AnsibleConnectionFailure as error:
+            self._connection.reset()
+            return {
+                "msg": f"The host is not reached any more ({error}). The job goes on by itself, and the next run says "
+                f"how it ended; on the host: slipway follow {arguments['job']}"
+            }
+
     def _follow(self, job: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        host = (task_vars or {}).get("inventory_hostname", "")
+        host = str(self._task.delegate_to or (task_vars or {}).get("inventory_hostname", ""))
         offset = 0
         lost = 0
         while True:
-            view = self._call("slipway.vps.agent_job", {"job": job, "offset": offset, "wait": POLL_SECONDS}, task_vars)
-            if view.get("unreachable") or "state" not in view:
+            view = self._ask({"job": job, "offset": offset, "wait": POLL_SECONDS}, task_vars)
+            if "state" not in view:
                 lost += 1
-                if lost > LOST_POLLS_ALLOWED or not view.get("unreachable"):
+                if lost > LOST_POLLS_ALLOWED or view.get("failed"):
                     return {**view, "failed": True, "job": job}
                 display.warning(f"{host}: the connection is lost, the job {job} goes on; asking again")
                 time.sleep(POLL_SECONDS)

@@ -20,6 +20,7 @@ from typing import Any
 from ..common.files import append_line, read_json, write_json
 
 ALTERED = "altered"
+SUCCEEDED = "succeeded"
 
 
 def now() -> str:
@@ -62,7 +63,8 @@ def altered(path: Path) -> str:
 
 def append_once(path: Path, entry: Mapping[str, Any]) -> None:
     """Append it unless this end of this release is on record: whoever wrote it may have been cut off right after."""
-    if not any(known.get("id") == entry["id"] and known.get("result") == entry["result"] for known in read(path)):
+    known = {line.get("result") for line in read(path) if line.get("id") == entry["id"]}
+    if not known & {SUCCEEDED, entry["result"]}:
         append(path, entry)
 
 

@@ -121,6 +121,8 @@ def decide(host: Host, request: Mapping[str, Any], spec: Spec, wish: Settings, c
     """The action, and the sentences that explain it."""
     serving = host.serving(current)
     if request.get("action") == ROLLBACK:
+        if wish.rollback_from and serving and serving.record.number != wish.rollback_from:
+            return NONE, [f"Release number {wish.rollback_from} does not serve, so there is no way back from it."]
         chosen = rollback_record(host, current, wish)
         if serving and chosen.number == serving.record.number:
             return _keep(host, current, serving)
@@ -294,6 +296,7 @@ def transition(target: Target, current: State, by: str, blocks: ports.Blocks, id
         fingerprint=target.record.fingerprint,
         upstreams=upstreams(target.record.spec, blocks, slot),
         contract=target.record.spec.contract and not target.is_kept,
+        name=target.record.name,
     )
 
 

@@ -32,7 +32,7 @@ def recover(host: Host) -> bool:
     moving = current.transition
     if moving is None:
         return adoption.settle(host) or put_back
-    host.emitter.info(f"release number {moving.release} was cut off in phase {moving.phase}")
+    host.emitter.info(f"{moving.label} was cut off in phase {moving.phase}")
     with host.emitter.phase("recover"):
         decision = state.recovery(current, _new_is_healthy(host, current))
         if decision == state.FINISH:
@@ -42,7 +42,7 @@ def recover(host: Host) -> bool:
             _restart_active(host, current)
             revert(host, FINAL[decision])
     adoption.settle(host)
-    host.emitter.info(f"release number {moving.release} was {FINAL[decision]}")
+    host.emitter.info(f"{moving.label} was {FINAL[decision]}")
     return True
 
 
@@ -56,7 +56,7 @@ def _write_audit(host: Host, current: State, result: str) -> None:
             "id": moving.id,
             "kind": moving.kind,
             "release": moving.release,
-            "name": kept.name if kept else "",
+            "name": moving.name,
             "slot": moving.slot,
             "from": current.active.release if current.active else None,
             "by": moving.by,

@@ -84,6 +84,7 @@ class Settings:
     min_free_memory_mb: int = 128
     force: bool = False
     rollback_to: str = ""
+    rollback_from: int = 0
     rollback_secrets: str = "current"
     data_upgrade: str = ""
     adopt_project: str = ""

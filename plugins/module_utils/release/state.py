@@ -81,6 +81,13 @@ class Transition:
     upstreams: Mapping[str, list[int]] = field(default_factory=dict)
     contract: bool = False  # its migration removes something that older releases need
 
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """How people read it."""
+        return f"release {self.name} (number {self.release})"
+
     @property
     def reached(self) -> int:
         return PHASES.index(self.phase)

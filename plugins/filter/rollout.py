@@ -1,0 +1,61 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+FAILURE = "deploy_failure"
+RESULT = "stack_result"
+# The phase with which a release is the one that serves; a repair or a run without anything to do has none.
+LAST_PHASE = "commit"
+
+
+def rollout(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> dict[str, Any]:
+    """Which hosts failed, on which ones this run put a release into service, and which it left as they were."""
+    failed = {host: str(hostvars[host][FAILURE]) for host in hosts if FAILURE in hostvars[host]}
+    released = [found for host in hosts if (found := _released(host, hostvars[host]))]
+    known = {*failed, *(entry["host"] for entry in released)}
+    return {"failed": failed, "released": released, "untouched": [host for host in hosts if host not in known]}
+
+
+def _released(host: str, variables: Mapping[str, Any]) -> dict[str, Any] | None:
+    # Variables of a host are no dictionary and have no default.
+    result = variables[RESULT] if RESULT in variables else {}  # noqa: SIM401
+    phases = {phase["name"]: phase["result"] for phase in result.get("phases") or []}
+    if result.get("failed") or phases.get(LAST_PHASE) != "done":
+        return None
+    return {
+        "host": host,
+        "stack": str(variables["stack_name"]),
+        "release": result["release"],
+        "name": result["release_name"],
+        "previous": result["previous"],
+    }
+
+
+def rollout_report(found: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each host: what failed, what was taken back, what nobody touched."""
+    ends = dict(zip((entry["host"] for entry in found["released"]), results, strict=True))
+    lines = [f"{entry['host']}: {_taken_back(entry, ends[entry['host']])}" for entry in found["released"]]
+    lines += [f"{host}: failed. {why}" for host, why in found["failed"].items()]
+    lines += [f"{host}: not touched by this run." for host in found["untouched"]]
+    return lines
+
+
+def _taken_back(entry: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+    what = f"release {entry['name']} (number {entry['release']})"
+    if result.get("skipped"):
+        return f"{what} stays, because nothing served before it."
+    if result.get("failed") or result.get("unreachable"):
+        return f"{what} could not be taken back: {result.get('msg', 'the host is not reached')}"
+    if not result.get("changed"):
+        return f"{what} was left alone: {' '.join(result.get('reasons') or [])}".rstrip(" :")
+    return f"{what} was taken back; release {result['release_name']} (number {result['release']}) serves again."
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"rollout": rollout, "rollout_report": rollout_report}
