@@ -80,55 +80,62 @@ def measure(
     return load.report, ended - began, moved[0]
 
 
-def run(server: Server, options: argparse.Namespace, folder: Path) -> Result:
-    result = Result("deploy")
-    ways = contestants(server, folder)
-    for way in ways:
-        way.release(RELEASES[1])
-    for repetition in range(options.repetitions):
-        tag = RELEASES[repetition % 2]
-        for way in ways:
-            report, seconds, first = measure(way, lambda way=way, tag=tag: way.release(tag), options)
-            result.add(f"{way.name}.release_seconds", seconds)
-            result.add(f"{way.name}.first_byte_seconds", first)
-            result.add(f"{way.name}.requests", report.requests)
-            result.add(f"{way.name}.requests_lost", report.lost)
-            during, steady = report.window("release"), report.steady()
-            result.add(f"{way.name}.p99_during_ms", during.p99)
-            result.add(f"{way.name}.p99_steady_ms", steady.p99)
-            say(f"{repetition + 1}/{options.repetitions} {way.name}: {report.lost} lost, {seconds:.1f} s", report)
-        if repetition < ROLLBACKS:
-            back = Contestant("slipway", server, ways[0].ca, ways[0].release)
-            report, seconds, first = measure(
-                back, lambda: server.playbook("rollback", *SETTINGS, nice=19) and None, options
-            )
-            result.add("slipway.rollback_seconds", seconds)
-            result.add("slipway.rollback_first_byte_seconds", first)
-            result.add("slipway.rollback_requests_lost", report.lost)
-            say(f"{repetition + 1}/{options.repetitions} rollback: {report.lost} lost, {seconds:.1f} s", report)
-            ways[0].release(tag)
-    return finish(result)
+class Bench:
+    """All ways in turn, repetition by repetition. The peers share one shop, so each finds the release of the other."""
 
+    def __init__(self, server: Server, options: argparse.Namespace, folder: Path) -> None:
+        self.server = server
+        self.options = options
+        self.ways = contestants(server, folder)
+        self.result = Result("deploy")
+        self.serves: dict[str, str] = {}
 
-def finish(result: Result) -> Result:
-    pairs = zip(result.figures["slipway.p99_during_ms"], result.figures["slipway.p99_steady_ms"], strict=True)
-    result.figures["slipway.p99_during/steady"] = [round(during / steady, 3) for during, steady in pairs]
-    result.ratios["slipway.p99_during/steady"] = round(
-        statistics.median(result.figures["slipway.p99_during/steady"]), 3
-    )
-    for peer in ("compose_up", "stop_start"):
-        result.compare("slipway", peer, "release_seconds")
-        result.compare("slipway", peer, "first_byte_seconds")
-    return result
+    def run(self) -> Result:
+        for way in self.ways:
+            if way.place.zone not in self.serves:
+                self.release(way, RELEASES[0])
+        for repetition in range(1, self.options.repetitions + 1):
+            for way in self.ways:
+                self.measure_release(way, repetition)
+            if repetition <= ROLLBACKS:
+                self.measure_rollback(repetition)
+        return finish(self.result)
 
+    def release(self, way: Contestant, tag: str) -> None:
+        way.release(tag)
+        self.serves[way.place.zone] = tag
 
-def say(line: str, report: Report) -> None:
-    print(line, flush=True)
-    for loss in report.losses(3):
-        print(f"    lost: {loss}", flush=True)
+    def other(self, way: Contestant) -> str:
+        return next(tag for tag in RELEASES if tag != self.serves[way.place.zone])
 
+    def measure_release(self, way: Contestant, repetition: int) -> None:
+        tag = self.other(way)
+        report, seconds, first = measure(way, lambda: self.release(way, tag), self.options)
+        during, steady = report.window("release"), report.steady()
+        for figure, value in {
+            "release_seconds": seconds,
+            "first_byte_seconds": first,
+            "requests": report.requests,
+            "requests_lost": report.lost,
+            "p99_during_ms": during.p99,
+            "p99_steady_ms": steady.p99,
+        }.items():
+            self.result.add(f"{way.name}.{figure}", value)
+        self.say(f"{way.name}: {report.lost} of {report.requests} lost, {seconds:.1f} s", repetition, report)
 
-def main() -> int:
+    def measure_rollback(self, repetition: int) -> None:
+        way = self.ways[0]
+        before = self.other(way)
+        report, seconds, first = measure(way, self.roll_back, self.options)
+        self.serves[way.place.zone] = before
+        for figure, value in {"seconds": seconds, "first_byte_seconds": first, "requests_lost": report.lost}.items():
+            self.result.add(f"{way.name}.rollback_{figure}", value)
+        self.say(f"rollback: {report.lost} of {report.requests} lost, {seconds:.1f} s", repetition, report)
+
+    def roll_back(self) -> None:
+        self.server.playbook("rollback", *SETTINGS, nice=19)
+
+    def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default=os.environ.get("SLIPWAY_HOST", "vps1"))
     parser.add_argument("--repetitions", type=int, default=int(os.environ.get("REPETITIONS", "20")))
@@ -140,7 +147,7 @@ def main() -> int:
     server.playbook("site")
     server.playbook(str(PEERS / "prepare.yml"))
     with tempfile.TemporaryDirectory() as folder:
-        result = run(server, options, Path(folder))
+        result = Bench(server, options, Path(folder)).run()
     print(
         f"\n{result}\n\n{result.write().relative_to(ROOT)}: written; `make benchmarks` puts it into docs/benchmarks.md"
     )
