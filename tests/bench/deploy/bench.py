@@ -135,7 +135,24 @@ class Bench:
     def roll_back(self) -> None:
         self.server.playbook("rollback", *SETTINGS, nice=19)
 
-    def main() -> int:
+    def say(self, line: str, repetition: int, report: Report) -> None:
+        print(f"{repetition}/{self.options.repetitions} {line}", flush=True)
+        for loss in report.losses(3):
+            print(f"    lost: {loss}", flush=True)
+
+
+def finish(result: Result) -> Result:
+    figure = "slipway.p99_during/steady"
+    pairs = zip(result.figures["slipway.p99_during_ms"], result.figures["slipway.p99_steady_ms"], strict=True)
+    result.figures[figure] = [round(during / steady, 3) for during, steady in pairs]
+    result.ratios[figure] = round(statistics.median(result.figures[figure]), 3)
+    for peer in ("compose_up", "stop_start"):
+        result.compare("slipway", peer, "release_seconds")
+        result.compare("slipway", peer, "first_byte_seconds")
+    return result
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default=os.environ.get("SLIPWAY_HOST", "vps1"))
     parser.add_argument("--repetitions", type=int, default=int(os.environ.get("REPETITIONS", "20")))
