@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from slipway_arguments import ArgumentWatch
 from slipway_lab import Server
 from slipway_registry import move_tag
 from slipway_shop import Shop
@@ -21,20 +21,6 @@ REGISTRY_ADDRESS = "10.77.0.4"
 IMAGE = "shop/rollback:moving"
 TOKENS = {"one": "token-of-the-first-release", "two": "token-of-the-second-release"}
 ENGINE_SECONDS = 10
-# Every argument list that is seen within 20 seconds.
-WATCH = """
-import glob, time
-end = time.monotonic() + 20
-seen = set()
-while time.monotonic() < end:
-    for path in glob.glob('/proc/[0-9]*/cmdline'):
-        try:
-            seen.add(open(path, 'rb').read())
-        except OSError:
-            pass
-    time.sleep(0.02)
-print(b'\\n'.join(seen).decode(errors='replace').replace('\\0', ' '))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -195,19 +181,14 @@ def test_the_history_tells_everything_and_notices_when_it_was_shortened(shop: Sh
 
 
 def test_no_secret_is_in_an_argument_list_or_a_log(shop: Shop, server: Server, numbers: dict[str, int]) -> None:
-    """Everything that the releases of this file wrote, and what runs while another one is made."""
-    server.vps.check_output("truncate --size=0 /root/argv")
-    server.vps.check_output(f"cat > /root/watch.py <<'END'{WATCH}END")
-    server.vps.check_output("systemd-run --quiet --unit=watch-argv sh -c 'python3 /root/watch.py > /root/argv'")
-    server.vps.check_output(f"slipway release rollback shop {numbers['one']} --force")
-    deadline = time.monotonic() + 40
-    while not (arguments := server.vps.file("/root/argv").content_string):
-        assert time.monotonic() < deadline
-        time.sleep(1)
-    assert "docker compose" in arguments
-    logs = server.vps.check_output("journalctl --no-pager --since -1h; cat /var/lib/slipway/jobs/*/events.jsonl")
+    """While another release is made, and in everything that those of this file wrote."""
+    with ArgumentWatch(server) as watch:
+        server.vps.check_output(f"slipway release rollback shop {numbers['one']} --force")
+    assert "docker compose" in watch.seen
+    logs = server.vps.check_output(
+        "journalctl --no-pager --since -1h; cat /var/lib/slipway/jobs/*/events.jsonl /srv/shop/releases.jsonl"
+    )
+    assert "switch done" in logs
     for token in TOKENS.values():
-        assert token not in arguments
+        assert token not in watch.seen
         assert token not in logs
-    logs = server.vps.file("/srv/shop/releases.jsonl").content_string
-    assert not any(token in logs for token in TOKENS.values())
