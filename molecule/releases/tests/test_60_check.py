@@ -127,8 +127,3 @@ def test_what_was_announced_is_what_changes(shop: Shop, server: Server, announce
     assert set(written) == {line.split()[1] for line in after - before}
     for path, content in written.items():
         assert server.vps.file(path).content_string == content
-
-
-def test_afterwards_nothing_is_left_to_announce(shop: Shop, server: Server, announced: dict[str, Any]) -> None:
-    play = shop.play("deploy", "--check", "--diff")
-    assert play.code == 0 and play.changed == {server.name: 0}, play.changed_tasks()
