@@ -447,7 +447,7 @@ OPTIONS: dict[str, Any] = {
     "migrate_dump": {"type": "bool", "default": False},
     "hooks": {"type": "dict", "default": {}},
     "files": {"type": "dict", "default": {}},
-    "tenants": {"type": "dict", "default": {}, "no_log": True},
+    "tenants": {"type": "dict", "default": {}},
     "database": {"type": "dict", "options": DATABASE},
     "contract": {"type": "bool", "default": False},
     "force": {"type": "bool", "default": False},
@@ -477,12 +477,26 @@ def main() -> None:
         argument_spec=OPTIONS,
         required_if=[(*("action", action), ("domain", "compose", "release")) for action in ("deploy", "data_services")],
         supports_check_mode=True,
+        # The parameters are not written to the journal, for before `hide` they would be.
+        no_log=True,
     )
+    hide(module)
     try:
         module.exit_json(**run(module))
     except SlipwayError as error:
         details = {key: value for key, value in error.details.items() if key not in ("msg", "failed")}
         module.fail_json(msg=str(error), **{"rolled_back": False, **details})
+
+
+def hide(module: AnsibleModule) -> None:
+    """Only the passwords among the parameters of the tenants are secret.
+
+    Declared as secret as a whole, their plain words (the name of the database, of a plan) would be blacked out of
+    everything that is told: digests, paths and sentences.
+    """
+    tenants = module.params["tenants"]
+    found = [tenants.get("login_password"), *(one.get("password") for one in tenants.get("tenants") or [])]
+    module.no_log_values.update(str(password) for password in found if password)
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
