@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 
@@ -44,13 +45,24 @@ def test_logs_of_all_services_with_their_names_and_of_one_with_a_filter(server: 
     assert all(f"alpha.{server.zone}" in line and " api-1 | " in line for line in asked.splitlines())
 
 
-def test_following_shows_new_lines(server: Any) -> None:
-    command = f"sh -c 'timeout 4 slipway logs shop api --lines 0 --follow --grep bravo.{server.zone} & sleep 2; "
-    command += (
-        f"curl -sk --resolve bravo.{server.zone}:443:127.0.0.1 https://bravo.{server.zone}/products >/dev/null; wait'"
-    )
-    shown = server.vps.run(command).stdout
-    assert len(shown.splitlines()) == 1, shown
+def test_following_shows_new_lines_until_nobody_reads_them(server: Any) -> None:
+    zone = server.zone
+    over = threading.Event()
+
+    def visit() -> None:
+        while not over.wait(0.3):
+            server.web.ask(f"bravo.{zone}", "/products")
+
+    visitor = threading.Thread(target=visit, daemon=True)
+    visitor.start()
+    followed = f"slipway logs shop api --lines 0 --follow --grep bravo.{zone} | head --lines 1"
+    shown = server.vps.run("timeout 90 sh -c %s", followed)
+    over.set()
+    visitor.join()
+    assert shown.rc == 0
+    assert len(shown.stdout.splitlines()) == 1
+    assert f"bravo.{zone}" in shown.stdout
+    assert shown.stderr == ""
 
 
 def test_exec_passes_output_input_and_exit_status_on(server: Any) -> None:

@@ -7,6 +7,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
+import sys
 from collections.abc import Sequence
 
 from ..backup import commands as backup
@@ -82,5 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PermissionError as error:
         complain(f"You may not use {error.filename}. Run it with sudo.")
         return 1
+    except BrokenPipeError:
+        # Whoever read our answers (`head`) has enough; what is still buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         return 130
