@@ -265,7 +265,7 @@ def test_a_reload_of_nginx_fails_with_status_zero(stage: Stage) -> None:
     changed = routes({"web": {"max_body_size": "3m"}})
     listen = "server { listen 127.0.0.1:8099; return 204; }\n"
     listener = ("python3", "-m", "http.server", "8099", "--bind", "127.0.0.1")
-    with unit(stage.server, "listener", *listener), file(stage.server, "/etc/nginx/conf.d/other.conf", listen):
+    with unit(stage.server, "listener", *listener), file(stage.server, "/etc/nginx/slipway/sites/other.conf", listen):
         attempt = stage.broken(stack_release="1.1.0", stack_routes=changed)
         given_up(attempt, "edge")
         assert "although its reload ended with status 0" in attempt.message
@@ -315,7 +315,7 @@ def test_the_disk_is_full_while_the_release_is_written(stage: Stage) -> None:
     server = stage.server
     server.vps.check_output("rm -rf /var/tmp/shop && cp --archive /srv/shop /var/tmp/shop")
     with small(server, "/srv/shop", "4m"):
-        server.vps.check_output("cp --archive /var/tmp/shop/. /srv/shop/")
+        server.vps.check_output("cp --archive --sparse=never /var/tmp/shop/. /srv/shop/")
         filled = (
             "blocks=$(($(stat --file-system --format=%a /srv/shop) - 4)); head --bytes=$((blocks * 4096)) /dev/zero"
         )

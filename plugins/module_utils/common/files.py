@@ -13,6 +13,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+# What st_blocks counts, whatever the file system.
+STAT_BLOCK = 512
+
 
 def fsync_directory(path: str | Path) -> None:
     """Make a rename, a creation or a removal in `path` durable."""
@@ -78,7 +81,8 @@ def reserve(path: str | Path, size: int) -> None:
     """Keep room on the file system, to be given up (by removing the file) when everything else is full."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
-        if os.fstat(descriptor).st_size < size:
+        # By its blocks: a copy of the file may be as long and yet hold no room.
+        if os.fstat(descriptor).st_blocks * STAT_BLOCK < size:
             os.posix_fallocate(descriptor, 0, size)
     finally:
         os.close(descriptor)

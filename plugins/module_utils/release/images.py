@@ -73,8 +73,7 @@ def _pull_one(daemon: Daemon, reference: str, emitter: Emitter) -> None:
         for event in daemon.client.api.pull(name, tag=digest, stream=True, decode=True):
             if event.get("error"):
                 raise SlipwayError(
-                    f"The image {reference} could not be pulled: {event['error']}",
-                    hint="Check the registry and the disk.",
+                    f"The image {reference} could not be pulled: {event['error']}.", hint=_what_to_do(event["error"])
                 )
             if progress.add(event):
                 emitter.percent("pull", progress.percent, name)
@@ -82,6 +81,12 @@ def _pull_one(daemon: Daemon, reference: str, emitter: Emitter) -> None:
         raise missing(reference, error) from error
     except daemon.errors.APIError as error:
         raise _refused(reference, error) from error
+
+
+def _what_to_do(reason: str) -> str:
+    if "no space left" in reason:
+        return "Look with: df -h ; docker system df. Free some (docker image prune -a), then release again."
+    return "Check that this host reaches the registry, then release again."
 
 
 class Progress:

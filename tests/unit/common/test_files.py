@@ -61,3 +61,13 @@ def test_append_line_keeps_one_line_a_call(tmp_path):
     files.append_line(log, "one\n")
     files.append_line(log, "two")
     assert log.read_text() == "one\ntwo\n"
+
+
+def test_room_is_kept_for_real_and_once(tmp_path: Path) -> None:
+    place = tmp_path / "reserve"
+    with place.open("wb") as handle:
+        handle.truncate(65536)
+    assert place.stat().st_blocks == 0
+    for _time in range(2):
+        files.reserve(place, 65536)
+        assert (place.stat().st_size, place.stat().st_blocks * 512) == (65536, 65536)
