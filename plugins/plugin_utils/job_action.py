@@ -47,7 +47,6 @@ class JobAction(ActionBase):
         try:
             return self._call("slipway.vps.agent_job", arguments, task_vars)
         except AnsibleConnectionFailure as error:
-            self._connection.reset()
             return {
                 "msg": f"The host is not reached any more ({error}). The job goes on by itself, and the next run says "
                 f"how it ended; on the host: slipway follow {arguments['job']}"
