@@ -226,6 +226,10 @@ options:
     description: Seconds that the new slot has to become healthy.
     type: int
     default: 120
+  probe_timeout:
+    description: Seconds that the routes have to answer well once the containers of the new slot are healthy.
+    type: int
+    default: 30
   probe_successes:
     description: Answers in a row that each health path must give.
     type: int
@@ -457,6 +461,7 @@ OPTIONS: dict[str, Any] = {
     "lock_wait": {"type": "int", "default": 60},
     "retain": {"type": "int", "default": 5},
     "health_timeout": {"type": "int", "default": 120},
+    "probe_timeout": {"type": "int", "default": 30},
     "probe_successes": {"type": "int", "default": 3},
     "boot_cpu_shares": {"type": "int", "default": 128},
     "observe": {"type": "int", "default": 5},

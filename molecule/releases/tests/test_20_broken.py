@@ -22,8 +22,6 @@ from slipway_load import Load, Report
 INVENTORY = ROOT / "inventories/demo/group_vars/vps/stack.yml"
 GOOD = ("1.0.0", "1.0.1")
 QUICK = {"stack_observe": 2, "stack_drain_websocket": 2}
-# Enough for a new slot to come up; a route that is never well is given up after that.
-LIMIT = 12
 # What may differ after a release that was given up: locks, the log that records it, its number, and room kept free.
 FILES = (
     "find /srv/shop /etc/nginx ! -name '*.lock' ! -name '*.holder' ! -name '.releases.jsonl.seal' ! -name .reserve"
@@ -177,7 +175,7 @@ def test_the_health_check_is_never_green(stage: Stage) -> None:
 
 def test_the_health_is_green_and_the_body_wrong(stage: Stage) -> None:
     wanted = routes({"web": {"health": {"path": "/health", "body": '"status": ?"ok"'}}})
-    attempt = stage.broken(stack_release="1.2.0-wrong-body", stack_routes=wanted, stack_health_timeout=LIMIT)
+    attempt = stage.broken(stack_release="1.2.0-wrong-body", stack_routes=wanted, stack_probe_timeout=3)
     given_up(attempt, "probe")
     assert "The route web does not answer well 3 times in a row" in attempt.message
     assert "status 200, but the body does not match" in attempt.message
@@ -187,7 +185,7 @@ def test_the_health_is_green_and_the_body_wrong(stage: Stage) -> None:
 
 def test_a_header_is_wrong(stage: Stage) -> None:
     wanted = routes({"web": {"health": {"path": "/health", "headers": {"X-Release": r"^9[.]"}}}})
-    attempt = stage.broken(stack_release=GOOD[0], stack_force=True, stack_routes=wanted, stack_health_timeout=LIMIT)
+    attempt = stage.broken(stack_release=GOOD[0], stack_force=True, stack_routes=wanted, stack_probe_timeout=3)
     given_up(attempt, "probe")
     assert "the header X-Release is" in attempt.message
 

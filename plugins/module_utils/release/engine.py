@@ -271,7 +271,8 @@ class Pipeline:
         moving = state.moving(self.current)
         spec = self.record.spec
         try:
-            health.probe(spec.routes, moving.upstreams, spec.domain, self.wish.probe_successes, self.deadline())
+            deadline = time.monotonic() + self.wish.probe_timeout
+            health.probe(spec.routes, moving.upstreams, spec.domain, self.wish.probe_successes, deadline)
         except SlipwayError as error:
             raise self.with_diagnosis(error) from error
         self.refuse_unstable(before)

@@ -75,6 +75,7 @@ class Settings:
     lock_wait: float = 60
     retain: int = 5
     health_timeout: float = 120
+    probe_timeout: float = 30
     probe_successes: int = 3
     boot_cpu_shares: int = 128
     observe: float = 5
