@@ -121,6 +121,7 @@ def revert(
     host.store.save(adoption.give_back(host, after))
     if moving.kind != "rollback":
         host.store.remove(moving.release)  # it never served; the audit log keeps its story
+    host.store.keep_reserve()
 
 
 def _drain(host: Host, moving: Transition, http: float, websocket: float) -> None:

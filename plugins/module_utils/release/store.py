@@ -39,12 +39,15 @@ class Store:
             if place.stat().st_mode & 0o7777 != mode:
                 place.chmod(mode)
 
+        self.keep_reserve()
+
+    def keep_reserve(self) -> None:
+        """Room in which a release can be taken back when it has filled the disk."""
         # A disk that is full already is found by the preflight, and must not keep a host from booting.
         with contextlib.suppress(OSError):
             reserve(self.paths.reserve, RESERVE_BYTES)
 
     def free_reserve(self) -> None:
-        """On a full disk, this is the room in which a release is taken back; the next one makes it again."""
         self.paths.reserve.unlink(missing_ok=True)
 
     def state(self) -> State:
