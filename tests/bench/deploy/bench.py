@@ -116,7 +116,8 @@ class Bench:
             "release_seconds": seconds,
             "first_byte_seconds": first,
             "requests": report.requests,
-            "requests_lost": report.lost,
+            "requests_lost": report.requests_lost,
+            "websockets_lost": report.lost - report.requests_lost,
             "p99_during_ms": during.p99,
             "p99_steady_ms": steady.p99,
         }.items():

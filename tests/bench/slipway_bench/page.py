@@ -27,9 +27,10 @@ ABOUT = {
     "deploy": """Releases of the sample shop (three services, PostgreSQL, Redis) on one hardened server, under a steady
 stream of requests over TLS, with WebSockets and slow requests in flight. `slipway` is `playbooks/deploy.yml`;
 `compose_up` is `docker compose up -d` behind the same Nginx; `stop_start` is a role that stops the services and starts
-them in the new release. Lost is everything that is no good answer: 5xx, resets, time-outs, WebSockets cut without a
-word. Nothing is asked twice. `release_seconds` is the whole play, `first_byte_seconds` the time until the new release
-answers its first visitor. Slipway takes longer: it probes, observes and drains.""",
+them in the new release. Lost is everything that is no good answer: 5xx, resets, time-outs; for WebSockets, being cut
+without a word or refused at coming back. Nothing is asked twice. `release_seconds` is the whole play,
+`first_byte_seconds` the time until the new release answers its first visitor. Slipway takes longer: it probes, observes
+and drains.""",
     "soak": """Consecutive releases in one stream of requests (`make test-long`): GET, POST, pages, slow requests of
 three seconds, WebSockets that are held and new ones.""",
 }
