@@ -188,6 +188,9 @@ class World:
             return
         for service in [word for word in words[words.index("up") :] if word in override["services"]]:
             name = f"{project}-{service}-1"
+            if "--force-recreate" in words and name in self.containers:
+                self.act(f"remove {name}")
+                del self.containers[name]
             if name not in self.containers:
                 self.act(f"create {name}")
                 self.containers[name] = self._container(name, project, service, override["services"][service])
