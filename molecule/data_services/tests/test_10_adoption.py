@@ -63,15 +63,6 @@ def test_the_dry_run_names_what_is_taken_over_and_touches_nothing(ledger: Any) -
     assert serves_as_before(ledger)
 
 
-def test_what_cannot_be_taken_over_is_refused_with_every_reason(ledger: Any) -> None:
-    ledger.settings["stack_adopt_project"] = "nosuchproject"
-    play = ledger.play("deploy")
-    assert play.code != 0
-    assert "There is no Compose project nosuchproject on this host" in play.output
-    assert serves_as_before(ledger)
-    ledger.settings["stack_adopt_project"] = PROJECT
-
-
 def test_another_major_version_is_refused_before_anything_stops(ledger: Any) -> None:
     ledger.env["POSTGRES_TAG"] = "17"
     play = ledger.play("deploy")

@@ -10,12 +10,15 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
 from ansible_collections.slipway.vps.plugins.module_utils.release import adoption
 from ansible_collections.slipway.vps.plugins.module_utils.release.adoption import Mount, Old
+from ansible_collections.slipway.vps.plugins.module_utils.release.daemon import SERVICE
 from ansible_collections.slipway.vps.plugins.module_utils.release.mirror import forget, mirror
 from ansible_collections.slipway.vps.plugins.module_utils.release.model import Model
 
@@ -93,6 +96,35 @@ def test_an_external_volume_has_to_be_the_same(model: Model) -> None:
         "the external volume shared"
         in match(external, container("api", Mount("volume", "x", "/srv/app/uploads")))[2][0]
     )
+
+
+def test_a_project_that_is_not_there_is_named() -> None:
+    nothing = SimpleNamespace(client=SimpleNamespace(api=SimpleNamespace(containers=lambda **_filters: [])))
+    with pytest.raises(SlipwayError, match="There is no Compose project oldshop on this host"):
+        adoption.announced(nothing, "oldshop")
+
+
+def test_what_the_engine_says_of_a_container_is_read() -> None:
+    found = adoption.old(
+        {
+            "Id": "1",
+            "Name": "/old-api-1",
+            "Image": "sha256:1",
+            "State": {"Running": True},
+            "Config": {"Labels": {SERVICE: "api", adoption.WORKING_DIRECTORY: "/opt/old"}, "StopTimeout": 30},
+            "HostConfig": {
+                "RestartPolicy": {"Name": "always", "MaximumRetryCount": 0},
+                "PortBindings": {"8080/tcp": [{"HostIp": "", "HostPort": "80"}]},
+            },
+            "Mounts": [
+                {"Type": "volume", "Name": "old_up", "Source": "/var/lib/docker/x", "Destination": "/srv/up"},
+                {"Type": "bind", "Source": "/opt/old/conf", "Destination": "/conf"},
+            ],
+        }
+    )
+    assert (found.name, found.service, found.ports, found.grace) == ("old-api-1", "api", (80,), 30)
+    assert found.mounts == (Mount("volume", "old_up", "/srv/up"), Mount("bind", "/opt/old/conf", "/conf"))
+    assert found.policy["Name"] == "always" and found.directory == "/opt/old"
 
 
 def test_a_folder_is_mirrored_with_modes_and_links_and_a_second_pass_follows_changes(tmp_path: Path) -> None:
