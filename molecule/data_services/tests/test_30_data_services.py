@@ -110,6 +110,7 @@ def kill_in_phase(ledger: Any, phase: str) -> None:
 
 def test_a_major_version_moves_every_row_to_a_new_volume(ledger: Any) -> None:
     before = ledger.sql(FACTS)
+    ledger.env["POSTGRES_TAG"] = "17"
     play = ledger.playbook("data_services", "-e", "data_services_upgrade=ledger")
     assert (ledger.sql(SERVER_VERSION), ledger.sql(FACTS)) == ("17", before)
     assert re.search(r"Visitors saw the maintenance page for [0-9.]+ s", play.output)

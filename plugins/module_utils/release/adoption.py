@@ -377,8 +377,12 @@ def take(host: Host, adoption: Adoption, data_services: Sequence[str]) -> float:
 
 def give_back(host: Host, after: State) -> State:
     """The project serves again as before; what the stack made of its volumes goes, the volumes stay."""
+    if after.active is not None:
+        return after
+    # Before the first release only a project that was to be taken over can have given them their names.
+    after = replace(after, volumes={})
     note = read_json(_journal(host))
-    if not note or note["served"] or after.active is not None:
+    if not note or note["served"]:
         return after
     with host.emitter.phase("give back"):
         host.daemon.remove(host.daemon.containers(host.paths.project(DATA)))
@@ -390,7 +394,7 @@ def give_back(host: Host, after: State) -> State:
         remove(_journal(host))
     seconds = round(time.time() - note["stopped_at"], 1)
     host.emitter.info(f"The Compose project {note['project']} serves again; it was away for {seconds} s.")
-    return replace(after, volumes={}, data_images={}, data_definitions={})
+    return replace(after, data_images={}, data_definitions={})
 
 
 def _start_again(host: Host, entry: Mapping[str, Any]) -> None:

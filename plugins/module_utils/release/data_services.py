@@ -28,6 +28,7 @@ from . import (
     audit,
     compose,
     definitions,
+    failure,
     fingerprint,
     health,
     images,
@@ -352,7 +353,7 @@ class Applying:
             _probe(self.host, self.wish)
 
     def _give_up(self, change: Change, error: BaseException) -> SlipwayError:
-        cause = error if isinstance(error, SlipwayError) else SlipwayError(f"{type(error).__name__}: {error}.")
+        cause = self._without_secrets(failure.cause_of(error))
         self._audit(change, "failed", str(cause))
         try:
             recover(self.host)
@@ -377,6 +378,12 @@ class Applying:
                 "changed": bool(self.done),
             },
         )
+
+    def _without_secrets(self, cause: SlipwayError) -> SlipwayError:
+        """A container may have printed what it was given."""
+        secrets = list(self.spec.secrets.values()) if self.spec else []
+        message, hint, details = failure.redact([cause.message, cause.hint, cause.details], secrets)
+        return SlipwayError(message, hint=hint, phase=cause.phase, details=details)
 
     def _told(
         self, change: Change, jump: upgrade.Jump | None, journal: Journal, rows: Mapping[str, int], seconds: float
@@ -404,7 +411,7 @@ class Applying:
             self.host.paths.audit,
             {
                 "kind": ACTION,
-                "service": change.service,
+                "name": change.service,
                 "by": self.wish.requested_by,
                 "images": {change.service: change.after.image},
                 "phases": list(self.host.emitter.phases),

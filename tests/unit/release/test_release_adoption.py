@@ -21,6 +21,8 @@ from ansible_collections.slipway.vps.plugins.module_utils.release.adoption impor
 from ansible_collections.slipway.vps.plugins.module_utils.release.daemon import SERVICE
 from ansible_collections.slipway.vps.plugins.module_utils.release.mirror import forget, mirror
 from ansible_collections.slipway.vps.plugins.module_utils.release.model import Model
+from ansible_collections.slipway.vps.plugins.module_utils.release.paths import StackPaths
+from ansible_collections.slipway.vps.plugins.module_utils.release.state import Active, State
 
 FILES = "/srv/shop/files"
 
@@ -125,6 +127,14 @@ def test_what_the_engine_says_of_a_container_is_read() -> None:
     assert (found.name, found.service, found.ports, found.grace) == ("old-api-1", "api", (80,), 30)
     assert found.mounts == (Mount("volume", "old_up", "/srv/up"), Mount("bind", "/opt/old/conf", "/conf"))
     assert found.policy["Name"] == "always" and found.directory == "/opt/old"
+
+
+def test_a_first_release_that_is_given_up_leaves_no_names_of_volumes_behind(tmp_path: Path) -> None:
+    host: Any = SimpleNamespace(paths=StackPaths("shop", stacks=tmp_path))
+    pinned = State("shop", volumes={"uploads": "old_uploads"})
+    assert adoption.give_back(host, pinned).volumes == {}
+    serving = replace(pinned, active=Active(1, "blue", "mark"))
+    assert adoption.give_back(host, serving) == serving
 
 
 def test_a_folder_is_mirrored_with_modes_and_links_and_a_second_pass_follows_changes(tmp_path: Path) -> None:
