@@ -90,7 +90,7 @@ seconds:
   returned: when it ran
   type: float
 command:
-  description: The words of the command.
+  description: The words of the command, with the entrypoint if one was given.
   returned: success
   type: list
   elements: str
@@ -144,10 +144,11 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     request = {key: value for key, value in module.params.items() if key not in ("name", *jobs.ARGUMENT_SPEC)}
     request["stack"] = module.params["name"]
     wish = oneoff.read(request)
+    words = [*filter(None, [wish.entrypoint]), *wish.command]
     where = oneoff.plan(wish, selection.host_of(wish.stack))
     found = {
         "changed": True,
-        "command": list(wish.command),
+        "command": words,
         "release": where.release,
         "release_name": where.release_name,
         "slot": where.slot,

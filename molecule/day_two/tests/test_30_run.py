@@ -49,7 +49,7 @@ def test_asked_for_twice_at_once_the_same_command_runs_once(server: Any) -> None
         return len(server.vps.run("slipway jobs shop").stdout.split("command of api in shop")) - 1
 
     before = jobs()
-    asked = ("run", "-e", "run_service=api run_entrypoint=sleep run_command=12")
+    asked = ("run", "-e", "run_service=api run_entrypoint=sleep run_command=15")
     with ThreadPoolExecutor(2) as pool:
         plays = list(pool.map(lambda _: server.play(*asked), range(2)))
     assert [play.code for play in plays] == [0, 0], plays[0].output[-2000:] + plays[1].output[-2000:]

@@ -28,6 +28,7 @@ from typing import Any
 from ..common.errors import SlipwayError
 from ..common.events import Emitter, line, sentence
 from ..common.files import read_json, reserve, write_json
+from ..common.lock import FileLock
 from ..common.process import run
 from ..common.terminal import say
 from ..common.version import __version__
@@ -43,6 +44,7 @@ POLL_SECONDS = 0.25
 # Of 100, which is what the services of a host have.
 CPU_WEIGHT = 20
 LOST_AFTER_SECONDS = 3.0
+START_SECONDS = 30
 # For a job that is told to stop, and again for what its sudden end leaves to be seen to.
 STOP_SECONDS = 300
 
@@ -111,9 +113,12 @@ def start(kind: str, request: dict[str, Any], label: str) -> str:
     require_agent()
     JOBS_DIRECTORY.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = hashlib.sha256(json.dumps([kind, request], sort_keys=True, default=str).encode()).hexdigest()
-    running = _running_with(key)
-    if running:
-        return running
+    # Two that ask at the same moment must not both find that nothing runs.
+    with FileLock(JOBS_DIRECTORY.with_name("jobs.lock"), wait=START_SECONDS, what=f"start of {label}"):
+        return _running_with(key) or _start(kind, request, label, key)
+
+
+def _start(kind: str, request: dict[str, Any], label: str, key: str) -> str:
     _prune()
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     job = f"{kind.replace('.', '-')}-{stamp}-{secrets.token_hex(3)}"
@@ -143,7 +148,7 @@ def start(kind: str, request: dict[str, Any], label: str) -> str:
             "run",
             job,
         ],
-        timeout=30,
+        timeout=START_SECONDS,
     )
     return job
 

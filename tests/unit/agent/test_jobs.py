@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import stat
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -176,3 +177,19 @@ def test_whoever_waits_has_been_told(place):
     jobs.execute(place.name, {"release.deploy": deploy})
     jobs.wait(place.name, 1)
     assert unattended.sentences("shop", tell=False) == []
+
+
+def test_two_that_ask_at_once_for_the_same_share_one_job(place, monkeypatch):
+    started = []
+
+    def run(argv, timeout):
+        time.sleep(0.1)
+        started.append(argv)
+
+    monkeypatch.setattr(jobs, "require_agent", lambda: None)
+    monkeypatch.setattr(jobs, "run", run)
+    monkeypatch.setattr(jobs, "_unit_runs", lambda job: bool(started))
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: jobs.start("operations.run", {"stack": "shop"}, "a command"), range(4)))
+    assert len(started) == len(found) == 1
+    assert jobs.note(found.pop())["stack"] == "shop"
