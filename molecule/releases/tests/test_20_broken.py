@@ -320,7 +320,7 @@ def test_the_disk_is_full_while_the_release_is_written(stage: Stage) -> None:
         server.vps.check_output(f"{filled} > /srv/shop/pages/filling")
         attempt = stage.broken(stack_release="1.1.0", stack_min_free_disk_mb=0, idle_slot_emptied=False)
         given_up(attempt, "write")
-        assert "No space is left on the file system for /srv/shop/" in attempt.message
+        assert "No space is left on the file system" in attempt.message
         assert "df -h" in attempt.message
         server.vps.check_output("rm /srv/shop/pages/filling")
         stage.good(stack_min_free_disk_mb=0)
