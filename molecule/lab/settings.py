@@ -63,7 +63,7 @@ class Host:
         return f"{PREFIX}-{self.name}-docker"
 
 
-# Servers for the scenarios that must not disturb the demo's; molecule/shared/servers.yml is their inventory.
+# Servers for the scenarios that must not disturb the demo's; molecule/inventory/servers.yml is their inventory.
 SPARE = 8
 
 HOSTS = {

@@ -188,7 +188,7 @@ def run_playbook(
 class Server:
     """One of the spare servers: how to log in, what its visitors see, and playbooks limited to it."""
 
-    INVENTORIES = ("--inventory", "molecule/shared/servers.yml")
+    INVENTORIES = ("--inventory", "molecule/inventory/servers.yml")
 
     def __init__(self, name: str) -> None:
         self.name = name
