@@ -36,17 +36,17 @@ def _released(host: str, variables: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def rollout_report(found: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A sentence for each host: what failed, what was taken back, what nobody touched."""
-    ends = dict(zip((entry["host"] for entry in found["released"]), results, strict=True))
-    lines = [f"{entry['host']}: {_taken_back(entry, ends[entry['host']])}" for entry in found["released"]]
-    lines += [f"{host}: failed. {why}" for host, why in found["failed"].items()]
-    lines += [f"{host}: not touched by this run." for host in found["untouched"]]
-    return lines
+def rollout_end(found: Mapping[str, Any], host: str, result: Mapping[str, Any]) -> str:
+    """A sentence for the host: why it failed, what was taken back, or that nobody touched it."""
+    ends = [_taken_back(entry, result) for entry in found["released"] if entry["host"] == host]
+    if host in found["failed"]:
+        ends.append(f"Failed. {found['failed'][host]}")
+    others = ", ".join(name for name in found["failed"] if name != host)
+    return " ".join(ends or [f"Not touched by this run, because it failed on {others}."])
 
 
 def _taken_back(entry: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-    what = f"release {entry['name']} (number {entry['release']})"
+    what = f"Release {entry['name']} (number {entry['release']})"
     if result.get("skipped"):
         return f"{what} stays, because nothing served before it."
     if result.get("failed") or result.get("unreachable"):
@@ -58,4 +58,4 @@ def _taken_back(entry: Mapping[str, Any], result: Mapping[str, Any]) -> str:
 
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"rollout": rollout, "rollout_report": rollout_report}
+        return {"rollout": rollout, "rollout_end": rollout_end}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.slipway.vps.plugins.filter.rollout import rollout, rollout_report
+from ansible_collections.slipway.vps.plugins.filter.rollout import rollout, rollout_end
 
 
 def result(number: int, previous: int | None, *phases: str, **more: Any) -> dict[str, Any]:
@@ -53,20 +53,21 @@ def test_a_host_that_failed_after_its_release_is_taken_back_too() -> None:
 
 def test_every_host_gets_its_sentence() -> None:
     found = rollout(["new", "first", "broken", "waiting"], HOSTVARS)
-    said = rollout_report(found, [result(2, 1, "commit"), {"skipped": True}])
-    assert said == [
-        "new: release 1.3 (number 3) was taken back; release 1.2 (number 2) serves again.",
-        "first: release 1.1 (number 1) stays, because nothing served before it.",
-        "broken: failed. Put the release into service: it is sick.",
-        "waiting: not touched by this run.",
-    ]
+    assert rollout_end(found, "new", result(2, 1, "commit")) == (
+        "Release 1.3 (number 3) was taken back; release 1.2 (number 2) serves again."
+    )
+    skipped = {"skipped": True}
+    assert rollout_end(found, "first", skipped) == "Release 1.1 (number 1) stays, because nothing served before it."
+    assert rollout_end(found, "broken", skipped) == "Failed. Put the release into service: it is sick."
+    assert rollout_end(found, "waiting", skipped) == "Not touched by this run, because it failed on broken."
 
 
 def test_what_could_not_be_taken_back_is_said() -> None:
-    found = rollout(["new", "first"], HOSTVARS)
+    found = rollout(["new", "broken"], HOSTVARS)
     refused = {"failed": True, "msg": "It would cross a contract."}
-    alone = {"changed": False, "reasons": ["Release number 1 does not serve, so there is no way back from it."]}
-    assert rollout_report(found, [refused, alone]) == [
-        "new: release 1.3 (number 3) could not be taken back: It would cross a contract.",
-        f"first: release 1.1 (number 1) was left alone: {alone['reasons'][0]}",
-    ]
+    said = rollout_end(found, "new", refused)
+    assert said == "Release 1.3 (number 3) could not be taken back: It would cross a contract."
+    alone = {"changed": False, "reasons": ["Release number 3 does not serve, so there is no way back from it."]}
+    assert rollout_end(found, "new", alone) == (
+        "Release 1.3 (number 3) was left alone: Release number 3 does not serve, so there is no way back from it."
+    )
