@@ -44,14 +44,17 @@ def with_image(found: Model, image: str) -> Model:
     return Model({**found.data, "services": services})
 
 
+def read_model(_stack: str, _place: object, text: str, values: Any) -> Model:
+    return with_image(model(text, values), values.get("IMAGE", OLD))
+
+
 @contextmanager
 def a_host() -> Iterator[World]:
     with tempfile.TemporaryDirectory() as root, pytest.MonkeyPatch.context() as patch:
         (Path(root) / "srv").mkdir()
         world = make(Path(root), patch)
         patch.setattr(data_services, "StackPaths", lambda stack: paths.StackPaths(stack, world.paths.stacks))
-        read = lambda _stack, _place, text, values: with_image(model(text, values), values.get("IMAGE", OLD))  # noqa: E731
-        patch.setattr(compose, "read_model", read)
+        patch.setattr(compose, "read_model", read_model)
         patch.setattr(upgrade, "jump", lambda *_arguments: None)
         patch.setattr(upgrade, "clean_up", lambda _host: None)
         patch.setattr(archive, "make", lambda _host, _volumes: world.act("archive") or {})
