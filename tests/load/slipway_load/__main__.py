@@ -67,9 +67,8 @@ async def run(visitors: Visitors, seconds: float | None) -> None:
 def main() -> int:
     given = arguments()
     visitors = Visitors(settings(given))
-    # Samples are kept to the end: looking through all of them for garbage again and again would only cause pauses.
+    # What was loaded so far stays: looking through it for garbage again and again would only cause pauses.
     gc.freeze()
-    gc.set_threshold(20_000, 20, 1_000)
     asyncio.run(run(visitors, given.seconds))
     if given.out:
         given.out.write_text(json.dumps(visitors.result()), encoding="utf-8")

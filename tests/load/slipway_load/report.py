@@ -21,7 +21,7 @@ WEBSOCKET = "websocket"
 SETTLED_SECONDS = 3.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One request. An empty reason means a good answer; the latency counts from the due time."""
 
@@ -33,7 +33,7 @@ class Sample:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Session:
     """One WebSocket from its opening to its end."""
 

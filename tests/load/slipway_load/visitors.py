@@ -11,6 +11,7 @@ import json
 import random
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import astuple
 from typing import Any
 
 from .http import BadAnswer, Pool
@@ -191,6 +192,6 @@ class Visitors:
             "began": self.began,
             "ended": self.now(),
             "connections": self.pool.opened,
-            "samples": [list(vars(sample).values()) for sample in self.samples],
-            "sessions": [list(vars(session).values()) for session in self.sessions],
+            "samples": [astuple(sample) for sample in self.samples],
+            "sessions": [astuple(session) for session in self.sessions],
         }
