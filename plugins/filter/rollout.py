@@ -22,8 +22,7 @@ def rollout(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _released(host: str, variables: Mapping[str, Any]) -> dict[str, Any] | None:
-    # Variables of a host are no dictionary and have no default.
-    result = variables[RESULT] if RESULT in variables else {}  # noqa: SIM401
+    result = variables[RESULT] if RESULT in variables else {}  # noqa: SIM401 (a host's variables are no dictionary)
     phases = {phase["name"]: phase["result"] for phase in result.get("phases") or []}
     if result.get("failed") or phases.get(LAST_PHASE) != "done":
         return None

@@ -18,19 +18,19 @@ from typing import Any
 from app import stores, work
 
 IMAGE = Path(__file__).parents[2] / "fixtures" / "sample_app" / "image"
-TICKS = "SELECT coalesce(sum(ticks), 0) FROM public.worker_runs"
+RUNS = "SELECT count(*) FROM public.worker_runs WHERE ticks > 0"
 
 
 @contextmanager
 def worker(url: str, server: Any, database: str) -> Iterator[None]:
     """A worker that has ticked at least once."""
     table = "SELECT to_regclass('public.worker_runs') IS NOT NULL"
-    before = server.query(TICKS, database)[0][0] if server.query(table, database)[0][0] else 0
+    before = server.query(RUNS, database)[0][0] if server.query(table, database)[0][0] else 0
     environment = {"PATH": os.environ["PATH"], "APP_ROLE": "worker", "RELEASE": "1.2.3", "DATABASE_URL": url}
     process = subprocess.Popen([sys.executable, "-m", "app", "work"], cwd=IMAGE, env=environment)
     try:
         deadline = time.monotonic() + 10
-        while not (server.query(table, database)[0][0] and server.query(TICKS, database)[0][0] > before):
+        while not (server.query(table, database)[0][0] and server.query(RUNS, database)[0][0] > before):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.05)
         yield
