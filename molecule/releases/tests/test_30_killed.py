@@ -20,9 +20,9 @@ from slipway_load import Load
 
 QUICKLY = ("-e", "stack_observe=2", "-e", "stack_drain_websocket=3")
 RATE = float(os.environ.get("SLIPWAY_LOAD_RATE", "50"))
-# Those that have something to do here, in the order of the engine.
-BEFORE = ("preflight", "pull", "write", "data", "prepare", "migrate", "start", "probe", "edge", "switch", "observe")
-PROVED = ("drain", "stop", "commit")
+# Those that take their time; every single act is killed in the unit tests, and random moments are in tests/long.
+BEFORE = ("pull", "migrate", "start", "probe", "switch", "observe")
+PROVED = ("drain", "stop")
 SERVED = ("succeeded", "finished after an interruption")
 RECOVERY_SECONDS = 120
 
@@ -48,7 +48,7 @@ def first_release(server: Server, crash: Crash) -> Iterator[None]:
     deploy(server, "1.0.0")
 
 
-def test_a_release_may_be_killed_in_every_phase(server: Server, crash: Crash) -> None:
+def test_a_release_may_be_killed_in_any_phase(server: Server, crash: Crash) -> None:
     """Without a controller, and without a request being lost."""
     late = []
     serving = crash.consistent()["serving"]
@@ -69,7 +69,7 @@ def test_a_release_may_be_killed_in_every_phase(server: Server, crash: Crash) ->
             serving = end["serving"]
     assert load.report.lost == 0, str(load.report)
     # A phase of a few milliseconds may be over before its end comes.
-    assert len(late) <= 3, late
+    assert len(late) <= 1, late
 
 
 def test_the_next_deploy_works_and_says_how_the_killed_ones_ended(server: Server, crash: Crash) -> None:
@@ -117,7 +117,7 @@ def test_a_lost_connection_loses_no_release(server: Server, crash: Crash, tmp_pa
 
 def test_a_second_deploy_waits_or_says_who_holds_the_lock(server: Server, crash: Crash) -> None:
     release = another(crash.consistent()["serving"])
-    crash.hold_lock(90)
+    crash.hold_lock(60)
     refused = server.play("deploy", "-e", f"stack_release={release}", *QUICKLY, "-e", "stack_lock_wait=1")
     said = " ".join(refused.output.split())
     assert refused.code != 0
