@@ -41,9 +41,10 @@ test-molecule: ## one scenario: make test-molecule SCENARIO=default
 	@$(READY_FOR_TESTS) && python tools/test.py --exact "molecule $(SCENARIO)"
 
 .PHONY: test-long
-test-long: ## soaks and long fault campaigns, on servers of the lab
+test-long: ## soaks, long fault campaigns and the long form of every scenario
 	@$(READY_FOR_TESTS) && python $(LAB) up --hosts vps1 && . .cache/env && \
-	  PYTHONPATH=tests/bench:tests/testinfra SLIPWAY_HOST=vps1 pytest -p slipway_lab -v tests/long
+	  PYTHONPATH=tests/bench:tests/testinfra SLIPWAY_HOST=vps1 pytest -p slipway_lab -v tests/long && \
+	  SLIPWAY_LONG=1 python tools/test.py molecule
 
 bench-%: ## measure, beside its peers: make bench-deploy
 	@$(READY_FOR_TESTS) && python $(LAB) up --hosts vps1 && . .cache/env && \

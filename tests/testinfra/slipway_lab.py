@@ -208,6 +208,15 @@ class Server:
         return play
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A scenario's short form, which every run of all tests has, leaves out what is marked as long."""
+    if os.environ.get("SLIPWAY_LONG"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.fixture(scope="session")
 def server() -> Server:
     """The scenario's spare server; SLIPWAY_HOST names another one for a run by hand."""

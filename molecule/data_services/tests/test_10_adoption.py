@@ -63,6 +63,7 @@ def test_the_dry_run_names_what_is_taken_over_and_touches_nothing(ledger: Any) -
     assert serves_as_before(ledger)
 
 
+@pytest.mark.long
 def test_another_major_version_is_refused_before_anything_stops(ledger: Any) -> None:
     ledger.env["POSTGRES_TAG"] = "17"
     play = ledger.play("deploy")

@@ -75,6 +75,7 @@ def test_a_minor_version_keeps_the_volume(ledger: Any) -> None:
     assert ledger.server.web.ask(ledger.api, "/ready").status == 200
 
 
+@pytest.mark.long
 def test_a_major_version_is_confirmed_then_cut_off_and_put_back(ledger: Any) -> None:
     before = ledger.sql(FACTS)
     ledger.env["POSTGRES_TAG"] = "17"
@@ -124,6 +125,7 @@ def test_a_major_version_moves_every_row_to_a_new_volume(ledger: Any) -> None:
     assert again.changed[ledger.server.name] == 0, again.changed_tasks()
 
 
+@pytest.mark.long
 def test_the_next_release_and_a_backup_work_with_the_new_version(ledger: Any) -> None:
     ledger.settings["stack_release"] = "1.1.0"
     ledger.playbook("deploy")
