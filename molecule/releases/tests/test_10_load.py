@@ -152,7 +152,7 @@ def test_the_new_slot_booted_with_a_small_share_of_the_cpu(server: Server, four_
 
 
 def test_replicas_that_die_at_once_lose_nothing(server: Server, say: Any) -> None:
-    """By the time they are told to stop, nobody talks to them any more."""
+    """By the time they are told to stop, nobody talks to them any more. The second replica makes Nginx reload, too."""
     replicas = ("-e", '{"stack_replicas": {"api": 2}}')
     deploy(server, "1.2.0-abrupt", *replicas)
     with Load(server, rate=RATE, slow=1) as load:

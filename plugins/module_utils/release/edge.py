@@ -11,7 +11,8 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ READ_BACK_SECONDS = 10.0
 POLL_SECONDS = 0.1
 REQUEST_SECONDS = 5.0
 HTTPS = 443
+# Connections that are used more rarely than this are not waited for before a reload.
+CLOSING_SECONDS = 3.0
 
 
 class _Loopback(http.client.HTTPSConnection):
@@ -70,6 +73,7 @@ def check() -> None:
 
 def apply(paths: StackPaths, wanted: Mapping[Path, str], hosts: Sequence[str]) -> bool:
     """Put the files in place, reload, and prove that they are loaded; on failure the old ones are back."""
+    remove(nginx.CLOSING)  # whoever was killed in the middle of a reload has left it
     before = current(paths)
     mark = nginx.config_of(wanted)
     if before == dict(wanted):
@@ -96,16 +100,33 @@ def apply(paths: StackPaths, wanted: Mapping[Path, str], hosts: Sequence[str]) -
 def _load_again(cause: BaseException) -> None:
     """The old files are back: have them read. What failed first stays the failure that people are told."""
     try:
-        reload()
+        with closing():
+            reload()
     except SlipwayError as error:
         if isinstance(cause, SlipwayError):
             cause.message += f" The old configuration is in place again, but: {error.message}"
 
 
 def _reload_and_prove(hosts: Sequence[str], mark: str) -> None:
-    log = ErrorLog()
-    reload()
-    prove(hosts, mark, log)
+    with closing():
+        log = ErrorLog()
+        reload()
+        prove(hosts, mark, log)
+
+
+@contextmanager
+def closing() -> Iterator[None]:
+    """Around a reload: answers close their connections, so that the workers which end have none left that are in use.
+
+    A worker that ends closes its idle connections, also one on which a request has just arrived and was not read yet.
+    That request would be lost; with HTTP/2 its client sends it again by itself.
+    """
+    touch(nginx.CLOSING)
+    try:
+        time.sleep(CLOSING_SECONDS)
+        yield
+    finally:
+        remove(nginx.CLOSING)
 
 
 def _ready(paths: StackPaths) -> None:

@@ -23,6 +23,10 @@ CONFIG_PATH = "/.well-known/slipway/config"
 CONFIG_HEADER = "X-Slipway-Config"
 NOWHERE = "server 127.0.0.1:9 down;"
 CONFIG_MARK = "@CONFIG@"
+# While this file is there, every answer closes its connection: see edge.closing. A flag, gone after a reboot.
+CLOSING = Path("/run/slipway-nginx-closing")
+# A status of no meaning, which only leads from a location to its twin.
+TO_THE_TWIN = 418
 # Shared by all sites and written by role nginx: forwarded headers as far as they are trusted, security headers.
 SNIPPETS = "/etc/nginx/slipway/snippets"
 
@@ -121,6 +125,13 @@ if ($remote_addr = 127.0.0.1) {{
     set $slipway_maintenance "";
 }}
 
+set $slipway_closing "";
+if (-f {CLOSING}) {{
+    set $slipway_closing on;
+}}
+# An error page after another one: first to the twin of a location, then to the page of an application that is down.
+recursive_error_pages on;
+
 location @slipway_unavailable {{
     internal;
     root {paths.pages};
@@ -149,8 +160,8 @@ location = {CONFIG_PATH} {{
 }}
 """
     ]
-    for match, route, maintenance in locations(routes):
-        parts.append(_location(spec, route, match, maintenance=maintenance))
+    for number, (match, route, maintenance) in enumerate(locations(routes), 1):
+        parts.append(_location(spec, route, match, f"@slipway_closing_{number}", maintenance=maintenance))
     return "\n".join(parts)
 
 
@@ -199,13 +210,26 @@ def matches(path: str) -> list[str]:
     return [f"= {path}", f"^~ {path}/"]
 
 
-def _location(spec: Spec, route: Route, match: str, *, maintenance: bool) -> str:
-    lines = []
+def _location(spec: Spec, route: Route, match: str, twin: str, *, maintenance: bool) -> str:
+    """A location, and its twin that closes the connection after the answer."""
+    first = []
     if maintenance:
-        lines += ["if ($slipway_maintenance) {", "    return 503;", "}"]
-        if route.rate_limit:
-            burst = f" burst={route.rate_burst} nodelay" if route.rate_burst else ""
-            lines += [f"limit_req zone={_zone(spec.stack, route)}{burst};", "limit_req_status 429;"]
+        first += ["if ($slipway_maintenance) {", "    return 503;", "}"]
+    first += ["if ($slipway_closing) {", f"    return {TO_THE_TWIN};", "}", f"error_page {TO_THE_TWIN} = {twin};"]
+    lines = _proxy(spec, route, limited=maintenance)
+    return _block(_quoted(match), [*first, *lines]) + "\n" + _block(twin, ["keepalive_timeout 0;", *lines])
+
+
+def _block(match: str, lines: Sequence[str]) -> str:
+    body = "".join(f"    {line}\n" for line in lines)
+    return f"location {match} {{\n{body}}}\n"
+
+
+def _proxy(spec: Spec, route: Route, *, limited: bool) -> list[str]:
+    lines = []
+    if limited and route.rate_limit:
+        burst = f" burst={route.rate_burst} nodelay" if route.rate_burst else ""
+        lines += [f"limit_req zone={_zone(spec.stack, route)}{burst};", "limit_req_status 429;"]
     if route.max_body_size:
         lines.append(f"client_max_body_size {route.max_body_size};")
     if route.sticky == COOKIE:
@@ -214,7 +238,8 @@ def _location(spec: Spec, route: Route, match: str, *, maintenance: bool) -> str
             f"include {SNIPPETS}/headers.conf;",
             f"add_header Set-Cookie ${_cookie(spec.stack, route)}_set always;",
         ]
-    lines += [
+    return [
+        *lines,
         f"proxy_pass http://{spec.stack}_{route.name}_$slipway_slot;",
         f"include {SNIPPETS}/proxy.conf;",
         f"proxy_read_timeout {route.timeout}s;",
@@ -224,8 +249,6 @@ def _location(spec: Spec, route: Route, match: str, *, maintenance: bool) -> str
         "proxy_next_upstream_tries 2;",
         "error_page 502 503 504 @slipway_unavailable;",
     ]
-    body = "".join(f"    {line}\n" for line in lines)
-    return f"location {_quoted(match)} {{\n{body}}}\n"
 
 
 def _quoted(match: str) -> str:

@@ -105,6 +105,20 @@ def test_another_sticky_is_refused(request_: dict) -> None:
         parse(request_)
 
 
+def test_each_location_has_a_twin_that_closes_the_connection(request_: dict) -> None:
+    request_["routes"] = [{"service": "api", "port": 8080, "rate_limit": "5r/s", "health": "/up"}]
+    text = render(parse(request_))["shop.test.conf"]
+    assert "if (-f /run/slipway-nginx-closing) {" in text
+    twins = {}
+    for number, match in ((1, "= /up"), (2, "/")):
+        own = text[text.index(f"location {match} {{") :].split("\nlocation", 1)[0]
+        twins[match] = text[text.index(f"location @slipway_closing_{number} {{") :].split("\n}\n", 1)[0]
+        assert f"return 418;\n    }}\n    error_page 418 = @slipway_closing_{number};" in own
+        assert "keepalive_timeout 0;" not in own and "keepalive_timeout 0;" in twins[match]
+        assert "proxy_pass http://shop_api-8080_$slipway_slot;" in own and "proxy_pass" in twins[match]
+    assert "limit_req zone" not in twins["= /up"] and "limit_req zone" in twins["/"]
+
+
 def test_a_health_path_answers_during_maintenance(spec: Spec) -> None:
     text = render(spec)["shop.test.conf"]
     health = text[text.index("location = /health {") :].split("}\n", 1)[0]

@@ -355,6 +355,8 @@ def make(root: Path, patch: pytest.MonkeyPatch) -> World:
     patch.setattr(edge, "run", world.run)
     patch.setattr(edge, "fetch", world.fetch)
     patch.setattr(edge, "READ_BACK_SECONDS", 0)
+    patch.setattr(edge, "CLOSING_SECONDS", 0)
+    patch.setattr(nginx, "CLOSING", root / "closing")
     patch.setattr(health, "ask", lambda port, _route, _domain: health.Answer(str(port), 200, {}, "", ""))
     patch.setattr(health, "PROBE_PAUSE", 0)
     patch.setattr(drain, "count", lambda _ports: 0)
