@@ -129,6 +129,7 @@ def test_slow_requests_in_flight_at_the_switch_finish(four_releases: Report) -> 
         assert all(sample.reason == "" for sample in crossing)
 
 
+@pytest.mark.long
 def test_visitors_hardly_feel_a_release(four_releases: Report) -> None:
     steady, during = four_releases.steady(), four_releases.window("release")
     assert during.p99 <= 2 * steady.p99, f"steady: {steady}; during releases: {during}"
