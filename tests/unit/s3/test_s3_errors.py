@@ -81,6 +81,8 @@ def test_a_wrong_clock_is_refused(seconds, word):
         client.refuse_wrong_clock(server, now.timestamp())
 
 
-@pytest.mark.parametrize("header", ["", "yesterday", format_datetime(datetime.now(timezone.utc), usegmt=True)])
+@pytest.mark.parametrize("header", ["", "yesterday", None])
 def test_a_good_clock_or_no_reference_is_fine(header):
+    if header is None:
+        header = format_datetime(datetime.now(timezone.utc), usegmt=True)
     client.refuse_wrong_clock(header, datetime.now(timezone.utc).timestamp())
