@@ -23,7 +23,7 @@ COMPOSE = ROOT / "tests/fixtures/sample_app/deploy/compose.yml"
 # locks, the log that records a refused release too, and the number that such a release has used up.
 MANAGED = (
     "/etc /srv /usr/lib/slipway /var/backups/slipway -xdev -type f"
-    " ! -name '*.lock' ! -name '*.holder' ! -path '/srv/*/releases.jsonl' ! -path '/srv/*/state.json'"
+    " ! -name '*.lock' ! -name '*.holder' ! -path '/srv/*/*releases.jsonl*' ! -path '/srv/*/state.json'"
 )
 FINGERPRINT = (
     f"find {MANAGED} -printf '%p %m %u\\n' | sort; find {MANAGED} -exec sha256sum '{{}}' + | sort;"

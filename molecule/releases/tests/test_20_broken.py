@@ -206,6 +206,7 @@ def test_the_migration_fails(stage: Stage) -> None:
     stage.good()
 
 
+@pytest.mark.long
 def test_the_migration_hangs(stage: Stage) -> None:
     limited = {"service": "api", "command": ["migrate"], "timeout": 3}
     attempt = stage.broken(stack_release="1.2.0-migration-hangs", stack_migrate=limited)
@@ -308,6 +309,7 @@ def test_the_disk_is_full_while_images_are_pulled(stage: Stage) -> None:
     stage.good()
 
 
+@pytest.mark.long
 def test_the_disk_is_full_while_the_release_is_written(stage: Stage) -> None:
     """The stack's own directory, with so little room that only what was kept free lets the release be taken back."""
     server = stage.server
@@ -329,12 +331,14 @@ def test_the_disk_is_full_while_the_release_is_written(stage: Stage) -> None:
     stage.good()
 
 
+@pytest.mark.long
 def test_the_disk_is_full_before_it_starts(stage: Stage) -> None:
     attempt = stage.broken(stack_release="1.1.0", stack_min_free_disk_mb=99999999, idle_slot_emptied=False)
     given_up(attempt, "preflight")
     assert re.search(r"Only \d+ MB are free below /var/lib/docker, 99999999 MB are asked for", attempt.message)
 
 
+@pytest.mark.long
 def test_the_memory_does_not_do_for_two_slots(stage: Stage) -> None:
     attempt = stage.broken(stack_release="1.1.0", stack_min_free_memory_mb=9999999, idle_slot_emptied=False)
     given_up(attempt, "preflight")

@@ -82,6 +82,7 @@ def test_the_next_deploy_works_and_says_how_the_killed_ones_ended(server: Server
     assert again.changed == {server.name: 0}
 
 
+@pytest.mark.long
 def test_a_lost_connection_loses_no_release(server: Server, crash: Crash, tmp_path: Path) -> None:
     """The controller and its ssh die while the new slot starts; the release ends by itself, the next run says how."""
     release = another(crash.consistent()["serving"])

@@ -17,6 +17,8 @@ from slipway_lab import Server
 from slipway_registry import move_tag
 from slipway_shop import Shop
 
+pytestmark = pytest.mark.long
+
 REGISTRY_ADDRESS = "10.77.0.4"
 IMAGE = "shop/rollback:moving"
 TOKENS = {"one": "token-of-the-first-release", "two": "token-of-the-second-release"}

@@ -15,6 +15,8 @@ import pytest
 from slipway_lab import Play, Server
 from slipway_shop import Shop
 
+pytestmark = pytest.mark.long
+
 SECRET = {"before": "a-secret-that-nobody-sees-1", "after": "a-secret-that-nobody-sees-2"}
 STATE = "find /srv/shop /etc/nginx/slipway -type f -exec sha256sum {} + ; docker ps --all --no-trunc --quiet"
 ROLE_SECONDS = 5

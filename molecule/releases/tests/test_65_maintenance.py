@@ -15,6 +15,8 @@ from slipway_lab import Server
 from slipway_registry import move_tag
 from slipway_shop import Shop
 
+pytestmark = pytest.mark.long
+
 IMAGE = "shop/maintenance:moving"
 PAGE = "<p>The shop moves house; it is back at noon.</p>\n"
 
