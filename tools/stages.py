@@ -296,5 +296,5 @@ def all_stages() -> list[Stage]:
     ]
     if targets():
         stages.append(Stage("integration targets", integration, minutes=15))
-    stages += [Stage(f"molecule {name}", partial(molecule, name), minutes=25) for name in scenarios()]
+    stages += [Stage(f"molecule {name}", partial(molecule, name), minutes=40) for name in scenarios()]
     return stages

@@ -148,7 +148,16 @@ class Daemon:
     def remove(self, containers: list[Container]) -> None:
         """Stop and remove them with their anonymous volumes; named volumes stay."""
         self.stop([entry for entry in containers if entry.running or entry.status == "restarting"])
-        self._each(containers, lambda entry: self.client.api.remove_container(entry.id, v=True, force=True))
+        self._each(containers, self._remove)
+
+    def _remove(self, entry: Container) -> None:
+        try:
+            self.client.api.remove_container(entry.id, v=True, force=True)
+        except self.errors.APIError as error:
+            # A container that removes itself (docker run --rm) may be at it: its name is free once it is gone.
+            if "already in progress" not in str(error.explanation):
+                raise
+            self.client.api.wait(entry.id, condition="removed", timeout=API_SECONDS)
 
     def _each(self, containers: list[Container], act: Any) -> None:
         def one(entry: Container) -> None:
