@@ -206,7 +206,6 @@ def test_the_migration_fails(stage: Stage) -> None:
     stage.good()
 
 
-@pytest.mark.long
 def test_the_migration_hangs(stage: Stage) -> None:
     limited = {"service": "api", "command": ["migrate"], "timeout": 3}
     attempt = stage.broken(stack_release="1.2.0-migration-hangs", stack_migrate=limited)
