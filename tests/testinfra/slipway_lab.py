@@ -15,6 +15,8 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,6 +141,39 @@ class Web:
 
 
 POLITE = 10
+
+
+class Visitor(threading.Thread):
+    """Reads from the database through the application all the time, and notes every answer that is not good."""
+
+    def __init__(self, web: Web, host: str) -> None:
+        super().__init__(daemon=True)
+        self._web = web
+        self._host = host
+        self._over = threading.Event()
+        self.asked = 0
+        self.bad: list[str] = []
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            self.asked += 1
+            try:
+                answer = self._web.ask(self._host, "/products")
+                if answer.status != 200:
+                    self.bad.append(f"{answer.status} {answer.text[:200]}")
+            except OSError as error:
+                self.bad.append(repr(error))
+            time.sleep(0.02)
+
+    def __enter__(self) -> Visitor:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+
+
 _TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(.*?)\]", re.MULTILINE)
 _RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 

@@ -7,12 +7,10 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from typing import Any
 
 from slipway_deploy_key import ssh as deploy_key
-from slipway_lab import ROOT
+from slipway_lab import ROOT, Visitor
 
 NEW = "a-new-password-with-'quotes-and-$signs"
 QUICK = {"stack_release": "1.0.1", "stack_observe": 1, "stack_drain_websocket": 2, "stack_drain_http": 5}
@@ -40,36 +38,6 @@ def logs_in(server: Any, password: str) -> bool:
     return bool(server.vps.run("python3 -c %s %s", code, json.dumps(password)).rc == 0)
 
 
-class Visitor(threading.Thread):
-    """Reads from the database through the application all the time."""
-
-    def __init__(self, server: Any) -> None:
-        super().__init__(daemon=True)
-        self.server = server
-        self.over = threading.Event()
-        self.asked = 0
-        self.bad: list[str] = []
-
-    def run(self) -> None:
-        while not self.over.is_set():
-            self.asked += 1
-            try:
-                answer = self.server.web.ask(f"alpha.{self.server.zone}", "/products")
-                if answer.status != 200:
-                    self.bad.append(f"{answer.status} {answer.text[:200]}")
-            except OSError as error:
-                self.bad.append(repr(error))
-            time.sleep(0.02)
-
-    def __enter__(self) -> Visitor:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.over.set()
-        self.join()
-
-
 def hba(server: Any) -> str:
     return str(server.vps.run("docker exec shop-data-postgres-1 cat /var/lib/postgresql/data/pg_hba.conf").stdout)
 
@@ -83,7 +51,7 @@ def test_a_secret_of_another_data_service_is_refused(server: Any) -> None:
 def test_a_rotation_that_fails_leaves_the_old_password(server: Any) -> None:
     before = hba(server)
     wanted = variables(stack_secrets=secrets(POSTGRES_PASSWORD=NEW), stack_health_timeout=1)
-    with Visitor(server) as visitor:
+    with Visitor(server.web, f"alpha.{server.zone}") as visitor:
         play = server.play("rotate_secrets", *wanted)
     assert play.code != 0
     assert "The traffic never moved" in play.output
@@ -96,7 +64,7 @@ def test_a_rotation_that_fails_leaves_the_old_password(server: Any) -> None:
 def test_a_rotation_changes_application_and_database_without_a_lost_request(server: Any) -> None:
     before = hba(server)
     wanted = variables(stack_secrets=secrets(POSTGRES_PASSWORD=NEW))
-    with Visitor(server) as visitor:
+    with Visitor(server.web, f"alpha.{server.zone}") as visitor:
         play = server.playbook("rotate_secrets", *wanted)
     assert "serves with new secrets" in play.output
     assert visitor.asked > 100

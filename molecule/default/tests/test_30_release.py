@@ -7,9 +7,9 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from typing import Any
+
+from slipway_lab import Visitor, run_playbook
 
 CONTENT = b"a picture that must not get lost\n" * 1000
 
@@ -18,40 +18,10 @@ def release(web: Any) -> str:
     return str(web.ask("api.shop.test", "/version").json()["release"])
 
 
-class Visitor(threading.Thread):
-    """Asks without a pause and notes every answer that is not a good one."""
-
-    def __init__(self, web: Any) -> None:
-        super().__init__(daemon=True)
-        self._web = web
-        self._stop_asking = threading.Event()
-        self.asked = 0
-        self.bad: list[str] = []
-
-    def run(self) -> None:
-        while not self._stop_asking.is_set():
-            self.asked += 1
-            try:
-                answer = self._web.ask("alpha.shop.test", "/products")
-                if answer.status != 200:
-                    self.bad.append(f"{answer.status} {answer.text[:200]}")
-            except OSError as error:
-                self.bad.append(repr(error))
-            time.sleep(0.02)
-
-    def __enter__(self) -> Visitor:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop_asking.set()
-        self.join()
-
-
 def test_an_upload_survives_two_releases_and_a_rollback(web: Any, playbook: Any) -> None:
     assert release(web) == "1.0.0"
     assert web.ask("api.shop.test", "/uploads/picture.png", method="PUT", body=CONTENT).status == 201
-    with Visitor(web) as visitor:
+    with Visitor(web, "alpha.shop.test") as visitor:
         for number in ("1.0.1", "1.1.0"):
             playbook("deploy", "--extra-vars", f"stack_release={number}")
             assert release(web) == number
@@ -64,10 +34,8 @@ def test_an_upload_survives_two_releases_and_a_rollback(web: Any, playbook: Any)
 
 
 def test_a_broken_release_never_gets_traffic(web: Any) -> None:
-    from slipway_lab import run_playbook
-
     before = release(web)
-    with Visitor(web) as visitor:
+    with Visitor(web, "alpha.shop.test") as visitor:
         play = run_playbook("deploy", "--extra-vars", "stack_release=1.2.0-crash")
     assert play.code != 0
     assert visitor.bad == []

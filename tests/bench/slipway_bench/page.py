@@ -37,7 +37,7 @@ three seconds, WebSockets that are held and new ones.""",
 
 
 def render(results: list[Result]) -> str:
-    parts = [HEAD]
+    parts = [HEAD] if results else [HEAD, "No measurement is recorded yet.\n"]
     for result in results:
         machine = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in result.machine.items())
         rows = "\n".join(f"| {' | '.join([f'`{row[0]}`', *row[1:]])} |" for row in result.rows())

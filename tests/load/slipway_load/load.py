@@ -89,6 +89,7 @@ class Load:
     def _fail(self) -> None:
         self._process.kill()
         self._process.wait()
+        self._alone.close()
         self._errors.seek(0)
         raise LoadError(f"The load client ended with status {self._process.returncode}: {self._errors.read()[-2000:]}")
 
