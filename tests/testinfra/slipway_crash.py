@@ -153,14 +153,17 @@ class Crash:
         """The host as it says itself, in one question."""
         return dict(json.loads(self.vps.check_output(shlex.join(["python3", "-c", LOOK]))))
 
-    def settled(self, seconds: float = 180) -> dict[str, Any]:
-        """How it looks as soon as no job runs and no release is under way."""
+    def settled(self, *, locked: bool = False, seconds: float = 180) -> dict[str, Any]:
+        """How it looks as soon as no job runs and no release is under way. A recovery holds the lock until its end,
+        after the phase is on record: the lock has to come free too, unless it is somebody else's (`locked`)."""
         deadline = time.monotonic() + seconds
         while True:
             seen = self.look()
-            if seen["state"]["phase"] == "idle" and not seen["units"]:
+            if seen["state"]["phase"] == "idle" and not seen["units"] and seen["locked"] == locked:
                 return seen
-            assert time.monotonic() < deadline, f"still in phase {seen['state']['phase']}, units: {seen['units']}"
+            assert time.monotonic() < deadline, (
+                f"still in phase {seen['state']['phase']}, units: {seen['units']}, locked: {seen['locked']}"
+            )
             time.sleep(0.5)
 
     def result(self, job: str) -> dict[str, Any]:
@@ -176,7 +179,7 @@ class Crash:
     def consistent(self, *, locked: bool = False) -> dict[str, Any]:
         """Exactly one release serves and nothing is left of another that was under way; the audit log's newest entry
         and, as `serving`, the name of the release."""
-        seen = self.settled()
+        seen = self.settled(locked=locked)
         active = seen["state"]["active"]
         record = next(entry for entry in seen["releases"] if entry["active"])
         assert record["release"] == active["release"]
@@ -184,5 +187,4 @@ class Crash:
         assert seen["flag"] == active["slot"]
         application = [tuple(entry) for entry in seen["running"] if entry[0] != "data"]
         assert sorted(application) == [(active["slot"], name) for name in ("api", "dashboard", "web")], seen["running"]
-        assert seen["locked"] == locked
         return {**seen["releases"][0], "serving": record["name"]}
