@@ -296,5 +296,6 @@ def all_stages() -> list[Stage]:
     ]
     if targets():
         stages.append(Stage("integration targets", integration, minutes=15))
-    stages += [Stage(f"molecule {name}", partial(molecule, name), minutes=40) for name in scenarios()]
+    minutes = 150 if os.environ.get("SLIPWAY_LONG") else 40
+    stages += [Stage(f"molecule {name}", partial(molecule, name), minutes=minutes) for name in scenarios()]
     return stages
