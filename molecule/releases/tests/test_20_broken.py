@@ -291,12 +291,31 @@ def test_it_gets_sick_only_after_the_switch(stage: Stage) -> None:
 
 @contextmanager
 def small(server: Server, directory: str, size: str) -> Iterator[None]:
-    """A small file system over a directory, with what is in it."""
+    """A small file system over a directory."""
     server.vps.check_output(f"mount -t tmpfs -o size={size},mode=0755 small {directory}")
     try:
         yield
     finally:
         server.vps.check_output(f"umount --lazy {directory}")
+
+
+@contextmanager
+def small_copy(server: Server, directory: str, size: str) -> Iterator[None]:
+    """A small file system over a directory, with all that is in it, and what has become of it put back afterwards."""
+    aside = "/var/tmp/aside"
+    server.vps.check_output(f"rm -rf {aside} && cp --archive {directory} {aside}")
+    with small(server, directory, size):
+        server.vps.check_output(f"cp --archive --sparse=never {aside}/. {directory}/")
+        # Nginx has a mount namespace of its own, which learns of mounts when it starts.
+        server.vps.check_output("systemctl restart nginx")
+        try:
+            yield
+        finally:
+            server.vps.check_output(f"rm -rf {aside} && cp --archive {directory} {aside}")
+    server.vps.check_output(
+        f"find {directory} -mindepth 1 -delete && cp --archive {aside}/. {directory}/ && rm -rf {aside}"
+        " && systemctl restart nginx"
+    )
 
 
 def test_the_disk_is_full_while_images_are_pulled(stage: Stage) -> None:
@@ -312,9 +331,7 @@ def test_the_disk_is_full_while_images_are_pulled(stage: Stage) -> None:
 def test_the_disk_is_full_while_the_release_is_written(stage: Stage) -> None:
     """The stack's own directory, with so little room that only what was kept free lets the release be taken back."""
     server = stage.server
-    server.vps.check_output("rm -rf /var/tmp/shop && cp --archive /srv/shop /var/tmp/shop")
-    with small(server, "/srv/shop", "4m"):
-        server.vps.check_output("cp --archive --sparse=never /var/tmp/shop/. /srv/shop/")
+    with small_copy(server, "/srv/shop", "4m"):
         filled = (
             "blocks=$(($(stat --file-system --format=%a /srv/shop) - 4)); head --bytes=$((blocks * 4096)) /dev/zero"
         )
@@ -325,8 +342,6 @@ def test_the_disk_is_full_while_the_release_is_written(stage: Stage) -> None:
         assert "df -h" in attempt.message
         server.vps.check_output("rm /srv/shop/pages/filling")
         stage.good(stack_min_free_disk_mb=0)
-        server.vps.check_output("rm -rf /var/tmp/shop && cp --archive /srv/shop /var/tmp/shop")
-    server.vps.check_output("cp --archive /var/tmp/shop/. /srv/shop/ && rm -rf /var/tmp/shop")
     stage.good()
 
 
