@@ -31,6 +31,12 @@ options:
       - Each call costs the host the start of a module, so a short time costs a busy host more.
     type: float
     default: 0
+  tell:
+    description:
+      - Whether the end of the job counts as told once it was read. The next run reports every end that nobody was told.
+      - The action plugins read without it and confirm afterwards, because what is read may never arrive.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""
@@ -86,12 +92,13 @@ def main() -> None:
             "job": {"type": "str", "required": True},
             "offset": {"type": "int", "default": 0},
             "wait": {"type": "float", "default": 0},
+            "tell": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )
     try:
         view = jobs.view(module.params["job"], module.params["offset"], module.params["wait"], collect=True)
-        if view.finished and not module.check_mode:
+        if view.finished and module.params["tell"] and not module.check_mode:
             jobs.tell(view.job)
     except SlipwayError as error:
         module.fail_json(msg=str(error))

@@ -57,7 +57,7 @@ class JobAction(ActionBase):
         offset = 0
         lost = 0
         while True:
-            view = self._ask({"job": job, "offset": offset, "wait": POLL_SECONDS}, task_vars)
+            view = self._ask({"job": job, "offset": offset, "wait": POLL_SECONDS, "tell": False}, task_vars)
             if "state" not in view:
                 lost += 1
                 if lost > LOST_POLLS_ALLOWED or view.get("failed"):
@@ -71,6 +71,8 @@ class JobAction(ActionBase):
                 if event.get("event") != "start":
                     display.display(f"  {host} | {sentence(event)}")
             if view["state"] != "running":
+                # Confirmed from here: on a host whose connection is lost, a reader may outlive whoever asked.
+                self._ask({"job": job, "offset": offset}, task_vars)
                 return outcome(view)
 
 
