@@ -16,7 +16,8 @@ from ansible.utils.display import Display
 
 from ..module_utils.common.events import sentence
 
-POLL_SECONDS = 3
+# Each question starts a module on the host, which costs it a quarter of a second of CPU.
+POLL_SECONDS = 5
 LOST_POLLS_ALLOWED = 20
 
 display = Display()

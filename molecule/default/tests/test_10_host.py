@@ -12,6 +12,17 @@ from typing import Any
 import pytest
 
 
+def test_visitors_come_first(vps: testinfra.host.Host) -> None:
+    """The Engine and people's sessions have a small weight beside Nginx and the containers."""
+    shown = vps.check_output("systemctl show --property=Slice --value docker.service containerd.service nginx.service")
+    assert shown.split() == ["background.slice", "background.slice", "system.slice"]
+    weights = vps.check_output("systemctl show --property=CPUWeight --value background.slice user.slice")
+    assert weights.split() == ["20", "20"]
+    # Of a hierarchy of its own (1,024 is the normal weight) or of the only one (100 is).
+    place = "/sys/fs/cgroup/cpu/background.slice/cpu.shares /sys/fs/cgroup/background.slice/cpu.weight"
+    assert vps.run(f"cat {place} 2>/dev/null").stdout.split() in (["204"], ["20"])
+
+
 @pytest.mark.parametrize("unit", ["docker", "nginx", "ssh", "fail2ban"])
 def test_services_run_and_start_at_boot(vps: Any, unit: str) -> None:
     service = vps.service(unit)

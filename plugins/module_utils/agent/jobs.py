@@ -41,8 +41,8 @@ KEPT_JOBS = 50
 RESERVE = ".reserve"
 RESERVE_BYTES = 128 * 1024
 POLL_SECONDS = 0.25
-# Of 100, which is what the services of a host have.
-CPU_WEIGHT = 20
+# Role docker gives it a small CPU weight.
+SLICE = "background.slice"
 LOST_AFTER_SECONDS = 3.0
 START_SECONDS = 30
 # For a job that is told to stop, and again for what its sudden end leaves to be seen to.
@@ -138,7 +138,7 @@ def _start(kind: str, request: dict[str, Any], label: str, key: str) -> str:
             "--property=KillMode=mixed",
             f"--property=TimeoutStopSec={STOP_SECONDS}",
             # On a busy host whoever visits it comes first; on an idle one the job gets all there is.
-            f"--property=CPUWeight={CPU_WEIGHT}",
+            f"--slice={SLICE}",
             # When the host goes down, the job ends before what it needs to put things back does.
             "--property=After=docker.service nginx.service",
             # However its process ends, the job does not end without having been seen to.
