@@ -31,7 +31,8 @@ store = Host(StackPaths("shop"), Emitter.null()).store
 request = {**ci.again(store.last_request(), name, "a test"), "observe": 2, "drain_websocket": 3, "drain_http": 5}
 job = jobs.start("release.deploy", request, f"deploy of shop {name}")
 started = looked = time.monotonic()
-groups = [f"/sys/fs/cgroup/{tree}background.slice/{jobs.unit(job)}/cgroup.procs" for tree in ("", "unified/", "systemd/")]
+slice = f"background.slice/{jobs.unit(job)}"
+groups = [f"/sys/fs/cgroup/{tree}{slice}/cgroup.procs" for tree in ("", "unified/", "systemd/")]
 while True:
     current = json.load(open("/srv/shop/state.json"))["phase"]
     now = time.monotonic()

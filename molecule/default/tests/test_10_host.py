@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 
-def test_visitors_come_first(vps: testinfra.host.Host) -> None:
+def test_visitors_come_first(vps: Any) -> None:
     """The Engine and people's sessions have a small weight beside Nginx and the containers."""
     shown = vps.check_output("systemctl show --property=Slice --value docker.service containerd.service nginx.service")
     assert shown.split() == ["background.slice", "background.slice", "system.slice"]
