@@ -17,10 +17,10 @@ def test_visitors_come_first(vps: Any) -> None:
     shown = vps.check_output("systemctl show --property=Slice --value docker.service containerd.service nginx.service")
     assert shown.split() == ["background.slice", "background.slice", "system.slice"]
     weights = vps.check_output("systemctl show --property=CPUWeight --value background.slice user.slice")
-    assert weights.split() == ["20", "20"]
+    assert weights.split() == ["5", "5"]
     # Of a hierarchy of its own (1,024 is the normal weight) or of the only one (100 is).
     place = "/sys/fs/cgroup/cpu/background.slice/cpu.shares /sys/fs/cgroup/background.slice/cpu.weight"
-    assert vps.run(f"cat {place} 2>/dev/null").stdout.split() in (["204"], ["20"])
+    assert vps.run(f"cat {place} 2>/dev/null").stdout.split() in (["51"], ["5"])
 
 
 @pytest.mark.parametrize("unit", ["docker", "nginx", "ssh", "fail2ban"])
