@@ -52,8 +52,9 @@ class Stage:
     name: str
     work: Callable[[Log], Count]
     minutes: float = 10
-    # Stages of the same group that follow each other run at the same time.
+    # Stages of the same group that follow each other run at the same time; those of one lane wait for each other.
     group: str = ""
+    lane: str = ""
 
 
 class Log:
@@ -146,14 +147,13 @@ class Runner:
     def run(self, stages: Sequence[Stage]) -> int:
         started = time.monotonic()
         for group in _groups(stages):
-            numbers = range(len(self.outcomes) + 1, len(self.outcomes) + len(group) + 1)
-            with ThreadPoolExecutor(max_workers=len(group)) as pool:
+            lanes: dict[str, list[tuple[int, Stage]]] = {}
+            for number, stage in enumerate(group, len(self.outcomes) + 1):
+                lanes.setdefault(stage.lane or stage.name, []).append((number, stage))
+            with ThreadPoolExecutor(max_workers=len(lanes)) as pool:
                 try:
-                    work = [
-                        pool.submit(self._one, number, len(stages), stage)
-                        for number, stage in zip(numbers, group, strict=True)
-                    ]
-                    outcomes = [future.result() for future in work]
+                    work = [pool.submit(self._lane, len(stages), lane) for lane in lanes.values()]
+                    outcomes = [outcome for future in work for outcome in future.result()]
                 except KeyboardInterrupt:
                     self._end_commands()
                     self.say("interrupted")
@@ -167,6 +167,9 @@ class Runner:
         for group in list(self._running):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGTERM)
+
+    def _lane(self, of: int, stages: Sequence[tuple[int, Stage]]) -> list[Outcome]:
+        return [self._one(number, of, stage) for number, stage in stages]
 
     def _one(self, number: int, of: int, stage: Stage) -> Outcome:
         title = f"[{number:2}/{of}] {stage.name}"
