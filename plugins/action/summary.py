@@ -37,16 +37,25 @@ class ActionModule(ActionBase):
                     },
                 },
                 "lines": {"type": "list", "elements": "str", "default": []},
+                "work": {"type": "list", "elements": "dict", "default": []},
                 "phases": {"type": "bool", "default": False},
             },
         )
         tables = list(arguments["tables"])
+        if arguments["work"]:
+            tables.append(work_table(arguments["work"]))
         if arguments["phases"]:
             tables.append(phase_table((task_vars or {}).get("ansible_facts", {})))
         text = render(arguments["title"], tables, arguments["lines"])
         display.display("\n" + text)
         result.update(changed=False, text=text)
         return result
+
+
+def work_table(phases: list[dict[str, Any]]) -> dict[str, Any]:
+    columns = ["phase", "seconds", "result"]
+    rows = [[phase["name"], phase["seconds"], phase["result"]] for phase in phases]
+    return {"title": "Phases of the release", "columns": columns, "rows": rows}
 
 
 def phase_table(facts: dict[str, Any]) -> dict[str, Any]:

@@ -45,6 +45,13 @@ options:
     type: list
     elements: str
     default: []
+  work:
+    description:
+      - Phases of a piece of work, such as RV(slipway.vps.compose_release#module:phases); each has a C(name), its C(seconds)
+        and its C(result). A table of them comes after O(tables), unless there are none.
+    type: list
+    elements: dict
+    default: []
   phases:
     description: Add a table of the phases marked with M(slipway.vps.phase) and the seconds each took.
     type: bool
