@@ -165,6 +165,18 @@ def test_replicas_that_die_at_once_lose_nothing(server: Server, say: Any) -> Non
     assert load.report.lost == 0, str(load.report)
 
 
+def test_a_reload_by_somebody_else_loses_nothing(server: Server, say: Any) -> None:
+    """A renewed certificate, a new tenant, an administrator: systemd reloads Nginx as a release does."""
+    with Load(server, rate=RATE) as load:
+        for _number in range(3):
+            time.sleep(2)
+            server.vps.check_output("systemctl reload nginx")
+        time.sleep(2)
+    say("Three reloads of Nginx by systemd", load.report)
+    assert load.report.lost == 0, str(load.report)
+    assert not server.vps.file("/run/slipway-nginx-closing").exists
+
+
 class Peers:
     """The same shop on the same host, released by `docker compose up -d`."""
 

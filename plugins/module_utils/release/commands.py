@@ -17,7 +17,7 @@ from ..common.events import Emitter, sentence
 from ..common.files import remove
 from ..common.process import run
 from ..common.terminal import complain, say
-from . import engine, history, recovery
+from . import edge, engine, history, recovery
 from .host import Host
 from .paths import StackPaths
 
@@ -49,6 +49,7 @@ ENDINGS: dict[str, Callable[[str, Emitter], str]] = dict.fromkeys(JOBS, _see_to)
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    _register_edge(sub)
     command = sub.add_parser("release", help="releases of a stack")
     verbs = command.add_subparsers(dest="verb", required=True, metavar="VERB")
     listing = verbs.add_parser("list", help="show the releases of a stack, newest first")
@@ -91,6 +92,18 @@ def _list(args: argparse.Namespace) -> int:
     if found["audit"]:
         complain(found["audit"])
     return 1 if found["audit"] else 0
+
+
+def _register_edge(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = sub.add_parser("edge", help="Nginx on this host")
+    verbs = command.add_subparsers(dest="verb", required=True, metavar="VERB")
+    again = verbs.add_parser("reload", help="have Nginx read its configuration again without losing a request")
+    again.set_defaults(func=_reload)
+
+
+def _reload(_args: argparse.Namespace) -> int:
+    edge.reload_for_others()
+    return 0
 
 
 def _boot(args: argparse.Namespace) -> int:

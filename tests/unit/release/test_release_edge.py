@@ -6,9 +6,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from ansible_collections.slipway.vps.plugins.module_utils.release import edge
+import pytest
+
+from ansible_collections.slipway.vps.plugins.module_utils.common.process import Result
+from ansible_collections.slipway.vps.plugins.module_utils.release import edge, nginx
 
 TAKEN = "2026/11/21 07:00:00 [emerg] 301#301: bind() to 127.0.0.1:8099 failed (98: Address already in use)"
 GIVEN_UP = "2026/11/21 07:00:03 [emerg] 301#301: still could not bind()"
@@ -44,3 +49,22 @@ def test_a_host_without_a_site_is_not_asked(tmp_path: Path) -> None:
     include = "include /etc/nginx/slipway/stacks/shop/hosts/shop.test[.]conf;\n"
     (tmp_path / "stack-shop.conf").write_text(include, encoding="utf-8")
     assert edge.with_site(hosts, tmp_path) == ["shop.test"]
+
+
+@pytest.mark.parametrize("visitors", ["", "0 0 192.0.2.1:443 198.51.100.7:50123\n"])
+def test_connections_are_closed_before_a_reload_only_if_there_are_any(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, visitors: str
+) -> None:
+    flag, seen = tmp_path / "closing", list[tuple[str, bool]]()
+
+    def run(argv: Sequence[str], **_settings: Any) -> Result:
+        seen.append((" ".join(argv[:3]), flag.exists()))
+        return Result(tuple(argv), 0, visitors if argv[0] == "ss" else "", "", 0.0)
+
+    monkeypatch.setattr(nginx, "CLOSING", flag)
+    monkeypatch.setattr(edge, "run", run)
+    monkeypatch.setattr(edge, "CLOSING_SECONDS", 0)
+    monkeypatch.setattr(edge, "CHANGING_SECONDS", 0)
+    edge.reload_for_others()
+    assert seen == [("nginx -t", False), ("ss -Htn state", False), ("nginx -s reload", bool(visitors))]
+    assert not flag.exists()
