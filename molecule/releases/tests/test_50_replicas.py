@@ -14,8 +14,6 @@ import pytest
 from slipway_lab import Server
 from slipway_shop import Shop
 
-pytestmark = pytest.mark.long
-
 REPLICAS = {"api": 2, "web": 3}
 # Runs of a worker of which the one had not ended when the other began.
 OVERLAPS = (
