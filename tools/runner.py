@@ -139,6 +139,7 @@ class Runner:
         self.outcomes: list[Outcome] = []
         self._running: set[int] = set()
         self._print = threading.Lock()
+        self._over = threading.Event()
 
     def say(self, text: str) -> None:
         with self._print:
@@ -164,12 +165,17 @@ class Runner:
         return self._summary(time.monotonic() - started, len(stages))
 
     def _end_commands(self) -> None:
+        self._over.set()
         for group in list(self._running):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGTERM)
 
     def _lane(self, of: int, stages: Sequence[tuple[int, Stage]]) -> list[Outcome]:
-        return [self._one(number, of, stage) for number, stage in stages]
+        outcomes: list[Outcome] = []
+        for number, stage in stages:
+            if not self._over.is_set():
+                outcomes.append(self._one(number, of, stage))
+        return outcomes
 
     def _one(self, number: int, of: int, stage: Stage) -> Outcome:
         title = f"[{number:2}/{of}] {stage.name}"

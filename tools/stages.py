@@ -253,30 +253,25 @@ def importer(log: Log) -> Count:
 
 # Scenarios
 
-# The first one boots the lab and takes its registry down for a while; the second one measures. They run alone.
-ALONE = ("default", "releases")
-# Two lanes side by side for the others. Scenarios that share a server are in the same one; the lanes take equally long.
-LANES = {"bad_input": "one server", "drift": "one server", "day_two": "one server"}
+# The first one boots the lab and takes its registry down for a while: beside it nothing but what needs no server. The
+# second one has visitors. The others run in two lanes that take equally long; those that share a server are in one.
+FIRST = ("default", "releases")
+STATIC = "what needs no server, and the first scenario"
+ONE_SERVER = {"group": "scenarios", "lane": "one server"}
+OTHERS = {"group": "scenarios", "lane": "other servers"}
+PLACES: dict[str, dict[str, str]] = {
+    "default": {"group": STATIC},
+    "releases": {},
+    "bad_input": ONE_SERVER,
+    "drift": ONE_SERVER,
+    "day_two": ONE_SERVER,
+}
 
 
 def scenarios() -> list[str]:
-    """Every scenario that is there, those that run alone first."""
+    """Every scenario that is there, in the order in which they begin."""
     names = {path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml")}
-    return [*ALONE, *sorted(names - set(ALONE))]
-
-
-def scenario_stages() -> list[Stage]:
-    minutes = 150 if os.environ.get("SLIPWAY_LONG") else 40
-    return [
-        Stage(
-            f"molecule {name}",
-            partial(molecule, name),
-            minutes=minutes,
-            group="" if name in ALONE else "scenarios",
-            lane="" if name in ALONE else LANES.get(name, "other servers"),
-        )
-        for name in scenarios()
-    ]
+    return [*FIRST, *sorted(names - set(FIRST))]
 
 
 def molecule(scenario: str, log: Log) -> Count:
@@ -291,28 +286,37 @@ def molecule(scenario: str, log: Log) -> Count:
     return count + ONE
 
 
+def scenario_stages() -> list[Stage]:
+    minutes = 150 if os.environ.get("SLIPWAY_LONG") else 40
+    return [
+        Stage(f"molecule {name}", partial(molecule, name), minutes=minutes, **PLACES.get(name, OTHERS))
+        for name in scenarios()
+    ]
+
+
 def all_stages() -> list[Stage]:
+    static = partial(Stage, group=STATIC, lane="static")
     stages = [
-        Stage("ruff", ruff),
-        Stage("mypy", mypy),
-        Stage("changelog", command("antsibull-changelog", "lint")),
-        Stage("yamllint", command("yamllint", "--strict", ".")),
-        Stage("ansible-lint", command("ansible-lint", "--offline")),
+        static("ruff", ruff),
+        static("mypy", mypy),
+        static("changelog", command("antsibull-changelog", "lint")),
+        static("yamllint", command("yamllint", "--strict", ".")),
+        static("ansible-lint", command("ansible-lint", "--offline")),
     ]
     for choice in pythons.cores_to_test():
         name = f"sanity with ansible-core {choice.core} on Python 3.{choice.minor}"
-        stages.append(Stage(name, partial(sanity, choice), minutes=20, group="sanity"))
+        stages.append(static(name, partial(sanity, choice), minutes=20))
     stages += [
-        Stage("unit tests", unit, minutes=15),
-        Stage(
+        static("unit tests", unit, minutes=20),
+        static(
             "documentation",
             command(
                 "antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "self", "."
             ),
         ),
-        Stage("execution environment", execution_environment),
-        Stage("galaxy-importer", importer),
+        static("execution environment", execution_environment),
+        static("galaxy-importer", importer),
     ]
     if targets():
-        stages.append(Stage("integration targets", integration, minutes=15))
+        stages.append(static("integration targets", integration, minutes=20))
     return stages + scenario_stages()
