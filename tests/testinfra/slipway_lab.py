@@ -141,6 +141,7 @@ class Web:
 
 
 POLITE = 10
+MEASURING = 19
 
 
 class Visitor(threading.Thread):
@@ -196,6 +197,11 @@ class Play:
         return found
 
 
+def _behind(nice: int) -> list[str]:
+    """With 19 it gets nothing but what nobody else wants: where latencies are measured, it must not add to them."""
+    return ["nice", "-n", str(nice), *(["chrt", "--idle", "0"] if nice >= MEASURING else [])]
+
+
 def run_playbook(
     name: str, *arguments: str, inventory: str = "inventories/demo", timeout: float = 900, nice: int = POLITE
 ) -> Play:
@@ -208,7 +214,7 @@ def run_playbook(
     environment.pop("ANSIBLE_FORCE_COLOR", None)
     path = name if name.endswith(".yml") else f"playbooks/{name}.yml"
     result = subprocess.run(
-        ["nice", "-n", str(nice), "ansible-playbook", "--inventory", inventory, path, *arguments],
+        [*_behind(nice), "ansible-playbook", "--inventory", inventory, path, *arguments],
         cwd=ROOT,
         env=environment,
         capture_output=True,
