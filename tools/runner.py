@@ -175,6 +175,8 @@ class Runner:
         for number, stage in stages:
             if not self._over.is_set():
                 outcomes.append(self._one(number, of, stage))
+                if self.fail_fast and outcomes[-1].reason:
+                    self._over.set()
         return outcomes
 
     def _one(self, number: int, of: int, stage: Stage) -> Outcome:

@@ -31,8 +31,8 @@ store = Host(StackPaths("shop"), Emitter.null()).store
 request = {**ci.again(store.last_request(), name, "a test"), "observe": 2, "drain_websocket": 3, "drain_http": 5}
 job = jobs.start("release.deploy", request, f"deploy of shop {name}")
 started = looked = time.monotonic()
-slice = f"background.slice/{jobs.unit(job)}"
-groups = [f"/sys/fs/cgroup/{tree}{slice}/cgroup.procs" for tree in ("", "unified/", "systemd/")]
+place = f"background.slice/{jobs.unit(job)}/cgroup.procs"
+groups = [f"/sys/fs/cgroup/{tree}{place}" for tree in ("", "unified/", "systemd/")]
 while True:
     current = json.load(open("/srv/shop/state.json"))["phase"]
     now = time.monotonic()

@@ -24,8 +24,10 @@ class Following(job_action.JobAction):
     def __init__(self, answers: list[Any]) -> None:
         self._task = Task()
         self.answers = answers
+        self.asked: list[dict[str, Any]] = []
 
     def _call(self, module: str, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        self.asked.append(arguments)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
@@ -55,3 +57,9 @@ def test_a_host_that_stays_away_is_a_failure_that_says_what_goes_on() -> None:
 
 def test_a_refusal_of_the_host_is_final() -> None:
     assert Following([{"failed": True, "msg": "no such job"}])._follow("j", {})["msg"] == "no such job"
+
+
+def test_the_end_counts_as_told_only_once_it_has_arrived() -> None:
+    following = Following([BROKEN, DONE])
+    following._follow("j", {})
+    assert [asked.get("tell", True) for asked in following.asked] == [False, False, True]
