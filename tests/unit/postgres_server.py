@@ -12,6 +12,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,8 +50,7 @@ class PostgresServer:
         password = self.directory / "password"
         password.write_text(PASSWORD)
         if os.geteuid() == 0:  # the server refuses to run as root
-            for path in [self.directory, *list(self.directory.parents)[:3]]:
-                path.chmod(0o755)
+            self.directory.chmod(0o755)
             shutil.chown(self.directory, self.owner)
         command = [
             "initdb",
@@ -159,18 +159,21 @@ def _free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def postgres() -> Iterator[PostgresServer]:
     """A server for the whole session of tests."""
     place = programs()
     if place is None:
         pytest.skip("no PostgreSQL server is installed here (Debian package postgresql)")
-    server = PostgresServer(tmp_path_factory.mktemp("postgres"), place)
-    server.initialise()
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
+    # Not below pytest's own directory: every pytest that starts closes that one (0700), and the server, which runs
+    # as a user of its own, would lose its data in the middle.
+    with tempfile.TemporaryDirectory(prefix="slipway-postgres-") as directory:
+        server = PostgresServer(Path(directory), place)
+        server.initialise()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 @pytest.fixture

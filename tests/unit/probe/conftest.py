@@ -28,6 +28,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ansible_collections.slipway.vps.plugins.module_utils.probe import engine
+from ansible_collections.slipway.vps.tests.unit.postgres_server import postgres
+
+__all__ = ["postgres"]
 
 MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 

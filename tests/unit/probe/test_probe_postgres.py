@@ -4,64 +4,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import time
-from pathlib import Path
-from types import SimpleNamespace
-
 import pytest
 
-PASSWORD = "database-secret"
-
-
-def programs():
-    """Directory of the newest PostgreSQL server on this machine."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
-    return found[-1].parent if found else None
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory):
-    """A real PostgreSQL with a password; it refuses to run as root, so root hands over to user postgres."""
-    place = programs()
-    if place is None:
-        pytest.skip("no PostgreSQL server is installed on this machine")
-    directory = tmp_path_factory.mktemp("pg")
-    as_user = []
-    if os.geteuid() == 0:
-        as_user = ["runuser", "-u", "postgres", "--"]
-        for parent in [directory, *list(directory.parents)[:3]]:
-            parent.chmod(0o755)
-        shutil.chown(directory, "postgres")
-    password = directory / "password"
-    password.write_text(PASSWORD)
-    password.chmod(0o644)
-    data = directory / "data"
-    initdb = [place / "initdb", "-D", data, "-U", "postgres", "-A", "scram-sha-256", "--pwfile", password, "-N"]
-    subprocess.run([*as_user, *map(str, initdb)], check=True, capture_output=True)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    serve = [place / "postgres", "-D", data, "-p", port, "-k", directory, "-h", "127.0.0.1"]
-    process = subprocess.Popen([*as_user, *map(str, serve)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        ready = [place / "pg_isready", "-h", "127.0.0.1", "-p", port]
-        end = time.monotonic() + 30
-        while subprocess.run([str(word) for word in ready], check=False, capture_output=True).returncode != 0:
-            assert time.monotonic() < end
-            time.sleep(0.1)
-        yield SimpleNamespace(port=port)
-    finally:
-        process.terminate()
-        process.wait(20)
+from ansible_collections.slipway.vps.tests.unit.postgres_server import PASSWORD
 
 
 @pytest.fixture
-def ask(database, probe):
+def ask(postgres, probe):
     def run(**options):
-        options = {"login_port": database.port, "login_password": PASSWORD, **options}
+        options = {"login_port": postgres.port, "login_password": PASSWORD, **options}
         return probe(type="postgres", target="127.0.0.1", **options)
 
     return run
