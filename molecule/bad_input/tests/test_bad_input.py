@@ -48,6 +48,13 @@ MISTAKES = [
     Mistake("empty_release", "deploy", {"stack_release": ""}, r"stack_release"),
     Mistake("domain_elsewhere", "site", {"stack_domain": "elsewhere.test"}, r"elsewhere\.test"),
     Mistake("bucket_refuses", "site", {"backup_s3_bucket": "not-ours"}, r"not-ours"),
+    Mistake(
+        "no_cpu_weight",
+        "site",
+        {"docker_background_cpu_weight": 0},
+        r"docker_background_cpu_weight is 0",
+        ("--tags", "docker"),
+    ),
     Mistake("no_such_image", "deploy", {"stack_release": "9.9.9"}, r"shop/app:9\.9\.9"),
     Mistake(
         "hostile_tenant",
