@@ -19,6 +19,7 @@ from ..common.events import Emitter, sentence
 from ..common.terminal import complain, say
 from . import catalog, engine, record, restore, spec, verify
 from .parameters import specification
+from .registry import KINDS
 from .spec import Spec
 from .store import stores
 
@@ -76,6 +77,7 @@ def _verb(
 ) -> argparse.ArgumentParser:
     verb = verbs.add_parser(name, help=text)
     verb.add_argument("stack", help="the stack's name, see /etc/slipway/backup")
+    verb.add_argument("--kind", choices=sorted(KINDS), default="postgres", help="what of it (default: the database)")
     verb.set_defaults(func=func)
     return verb
 
@@ -91,20 +93,20 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _on_run(args: argparse.Namespace) -> int:
-    for warning in engine.run(spec.load(args.stack), _emitter())["warnings"]:
+    for warning in engine.run(spec.load(args.stack, args.kind), _emitter())["warnings"]:
         complain(warning)
     return 0
 
 
 def _on_verify(args: argparse.Namespace) -> int:
-    _verify(spec.load(args.stack), args.id, _emitter())
+    _verify(spec.load(args.stack, args.kind), args.id, _emitter())
     return 0
 
 
 def _on_list(args: argparse.Namespace) -> int:
     now = datetime.now(timezone.utc)
     damaged: list[str] = []
-    backups = [one.as_dict(now) for one in catalog.entries(stores(spec.load(args.stack)), damaged)]
+    backups = [one.as_dict(now) for one in catalog.entries(stores(spec.load(args.stack, args.kind)), damaged)]
     for problem in damaged:
         complain(problem)
     if args.json:

@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -17,19 +18,19 @@ from ..common.errors import SlipwayError
 from ..common.events import Emitter
 from ..common.lock import FileLock
 from . import catalog, filters, manifest, record, retention
+from .kinds.base import Content, Part
 from .manifest import Manifest, StoredObject
 from .objects import Objects
 from .pipeline import Pipeline, Tally
 from .progress import Progress
-from .snapshot import Counting, Facts, Snapshot, refuse_without_locks
-from .source import Client, Command, client_for
+from .registry import kind_of
 from .spec import STATE_DIRECTORY, Spec
 from .store import Store, stores
 
 
 def run(spec: Spec, emitter: Emitter) -> dict[str, Any]:
     """Make one backup; the result holds its manifest. Any failure leaves nothing behind and is remembered."""
-    lock = FileLock(STATE_DIRECTORY / "lock", wait=spec.lock_wait, what=f"back up {spec.stack}")
+    lock = FileLock(STATE_DIRECTORY / "lock", wait=spec.lock_wait, what=f"back up {spec.stack} ({spec.kind})")
     try:
         with lock:
             made, warnings = Run(spec, emitter).make()
@@ -46,8 +47,8 @@ def plan(spec: Spec) -> dict[str, Any]:
     places = stores(spec)
     return {
         "stack": spec.stack,
-        "database": spec.postgres.database,
-        "source": spec.postgres.place(),
+        "kind": spec.kind,
+        "source": kind_of(spec).describe(),
         "destinations": spec.destinations(),
         "encrypted": spec.encrypted,
         "backups": len(catalog.entries(places)),
@@ -60,6 +61,7 @@ class Run:
     def __init__(self, spec: Spec, emitter: Emitter) -> None:
         self.spec = spec
         self.emitter = emitter
+        self.kind = kind_of(spec)
         self.stores = stores(spec)
         self.filters = filters.chain(spec, encrypted=spec.encrypted)
         self.started = time.monotonic()
@@ -68,15 +70,10 @@ class Run:
     def make(self) -> tuple[Manifest, list[str]]:
         with self.emitter.phase("preflight"):
             self._preflight()
-        application = f"slipway backup {self.spec.stack}"
-        with self._snapshot(application) as snapshot:
-            facts = snapshot.facts
-            client = client_for(self.spec.postgres, facts.server_number, self.spec.client_directory, application)
-            # Asked before the first byte is stored: it also proves that the client can be run.
-            client_version = client.version()
+        with self.kind.open(self.emitter) as content:
             identity = manifest.new_id(datetime.now(timezone.utc))
             with self._unfinished(identity):
-                made = self._store(identity, snapshot, client, client_version)
+                made = self._store(identity, content)
         record.success(self.spec, made)
         return made, self.warnings
 
@@ -93,14 +90,6 @@ class Run:
         if left:
             self._clean_up(left)
             self.emitter.info(f"Removed what the unfinished backup {left} had left.")
-
-    @contextmanager
-    def _snapshot(self, application: str) -> Iterator[Snapshot]:
-        with self.emitter.phase("snapshot"):
-            snapshot = Snapshot(self.spec.postgres, application)
-        with snapshot:
-            refuse_without_locks(snapshot.facts)
-            yield snapshot
 
     @contextmanager
     def _unfinished(self, identity: str) -> Iterator[None]:
@@ -123,67 +112,60 @@ class Run:
                 store.discard(identity)
         record.end(self.spec)
 
-    def _store(self, identity: str, snapshot: Snapshot, client: Client, client_version: str) -> Manifest:
-        facts = snapshot.facts
-        counting = Counting(snapshot) if self.spec.row_counts else None
-        if counting:
-            counting.start()
-        with self.emitter.phase("dump"):
-            dumped, stored, objects = self._stream(identity, "database", client.dump(facts.snapshot), facts)
-        with self.emitter.phase("globals"):
-            roles = client.globals(passwords=self.spec.encrypted)
-            globals_dumped, _tables, globals_objects = self._stream(identity, "globals", roles, facts)
-        with self.emitter.phase("count"):
-            tables = counting.result() if counting else {}
+    def _store(self, identity: str, content: Content) -> Manifest:
+        streams = [self._stream(identity, part) for part in content.parts()]
+        main = streams[0]
+        with self.emitter.phase("facts"):
+            facts = dict(content.facts())
         with self.emitter.phase("store"):
             made = Manifest(
                 id=identity,
                 stack=self.spec.stack,
-                database=self.spec.postgres.database,
-                snapshot_time=facts.time,
+                kind=self.spec.kind,
                 finished=manifest.moment(datetime.now(timezone.utc)),
                 seconds=round(time.monotonic() - self.started, 2),
-                server_version=facts.server_version,
-                client_version=client_version,
-                wal_lsn=facts.wal_lsn,
-                database_bytes=facts.database_bytes,
-                dump_bytes=dumped.bytes,
-                dump_sha256=dumped.sha256,
-                stored_bytes=stored.bytes,
-                stored_sha256=stored.sha256,
-                objects=[*objects, *globals_objects],
+                dump_bytes=main.dumped.bytes,
+                dump_sha256=main.dumped.sha256,
+                stored_bytes=main.stored.bytes,
+                stored_sha256=main.stored.sha256,
+                objects=[one for stream in streams for one in stream.objects],
+                contents={stream.content: stream.dumped.sha256 for stream in streams},
                 compression=f"zstd -{self.spec.level}",
                 encryption="age" if self.spec.encrypted else "none",
                 recipients=list(self.spec.recipients),
-                globals_sha256=globals_dumped.sha256,
-                tables=tables,
-                row_counts=self.spec.row_counts,
-                extensions=facts.extensions,
-                roles=facts.roles,
-                properties=facts.properties,
+                **facts,
             )
             made.confirmed = {store.name: store.confirm(identity) for store in self.stores}
             for store in self.stores:
                 store.commit(identity, made.to_bytes())
         return made
 
-    def _stream(
-        self, identity: str, content: str, command: Command, facts: Facts
-    ) -> tuple[Tally, Tally, list[StoredObject]]:
-        """One program's output into every store at once. Its exit status is known before anything is completed."""
-        name = {"database": "database.dump", "globals": "globals.sql"}[content] + filters.suffix(self.filters)
-        objects = Objects(self.stores, identity, name, content, self.spec.object_bytes)
-        progress = Progress(self.emitter, "dump", facts.database_bytes)
-        try:
-            with Pipeline(command, filters.forth(self.filters), rate=self.spec.bytes_per_second) as pipeline:
-                for chunk in pipeline:
-                    objects.write(chunk)
-                    progress.at(pipeline.incoming.bytes)
-                pipeline.finish()
-            return pipeline.incoming, pipeline.outgoing, objects.finish()
-        except BaseException:
-            objects.abort()
-            raise
+    def _stream(self, identity: str, part: Part) -> Stream:
+        """One source into every store at once. Its exit status is known before anything is completed."""
+        name = part.name + filters.suffix(self.filters)
+        objects = Objects(self.stores, identity, name, part.content, self.spec.object_bytes)
+        with self.emitter.phase(part.content):
+            progress = Progress(self.emitter, part.content, part.expected_bytes)
+            try:
+                with Pipeline(part.source, filters.forth(self.filters), rate=self.spec.bytes_per_second) as pipeline:
+                    for chunk in pipeline:
+                        objects.write(chunk)
+                        progress.at(pipeline.incoming.bytes)
+                    pipeline.finish()
+                return Stream(part.content, pipeline.incoming, pipeline.outgoing, objects.finish())
+            except BaseException:
+                objects.abort()
+                raise
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One part as it was stored: what went into the first filter, what came out of the last, and where it lies."""
+
+    content: str
+    dumped: Tally
+    stored: Tally
+    objects: list[StoredObject]
 
 
 def _retain(spec: Spec, emitter: Emitter, warnings: list[str]) -> list[str]:

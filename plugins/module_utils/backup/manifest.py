@@ -56,7 +56,7 @@ def parse_moment(text: str) -> datetime:
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One object (or local file) of a backup; `content` is database or globals, in order."""
+    """One object (or local file) of a backup; `content` is the part that it belongs to, such as database, in order."""
 
     name: str
     content: str
@@ -66,18 +66,13 @@ class StoredObject:
 
 @dataclass
 class Manifest:
-    """Everything that is known about one backup."""
+    """Everything that is known about one backup; what a kind has no use for is empty."""
 
     id: str
     stack: str
-    database: str
     snapshot_time: str
     finished: str
     seconds: float
-    server_version: str
-    client_version: str
-    wal_lsn: str
-    database_bytes: int
     dump_bytes: int
     dump_sha256: str
     stored_bytes: int
@@ -85,13 +80,19 @@ class Manifest:
     objects: list[StoredObject]
     compression: str
     encryption: str
+    contents: dict[str, str] = field(default_factory=dict)
     recipients: list[str] = field(default_factory=list)
-    globals_sha256: str = ""
+    database: str = ""
+    server_version: str = ""
+    client_version: str = ""
+    wal_lsn: str = ""
+    database_bytes: int = 0
     tables: dict[str, int] = field(default_factory=dict)
     row_counts: bool = True
     extensions: dict[str, str] = field(default_factory=dict)
     roles: list[str] = field(default_factory=list)
     properties: dict[str, str] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
     confirmed: dict[str, str] = field(default_factory=dict)
     kind: str = "postgres"
     format: str = FORMAT

@@ -58,4 +58,5 @@ def request(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def specification(asked: Mapping[str, Any]) -> Spec:
     """The configuration that a request means."""
-    return spec.from_dict(asked["spec"]) if asked.get("spec") else spec.load(str(asked.get("stack", "")))
+    kind = str(asked.get("kind") or "postgres")
+    return spec.from_dict(asked["spec"], kind) if asked.get("spec") else spec.load(str(asked.get("stack", "")), kind)

@@ -91,7 +91,7 @@ class Child:
     def failure(self) -> SlipwayError | None:
         """Wait for the end; a sentence unless it is a good one."""
         status = self.process.wait()
-        if status == 0:
+        if status in self.command.accepted:
             return None
         self._stderr.seek(0)
         said = tail(self._stderr.read().decode(errors="replace"))

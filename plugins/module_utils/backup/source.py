@@ -22,21 +22,24 @@ from ..postgres.options import PostgresOptions
 # The query for the dependencies of materialised views gets a quadratic plan with many schemas unless this is off.
 DUMP_OPTIONS = "-c enable_mergejoin=off"
 LOCK_WAIT_MS = 300_000
+# What runs inside a container is named by these, not by the `docker` that starts it there.
+PROGRAMS = ("pg_dump", "pg_dumpall", "pg_restore", "psql", "redis-cli", "redis-check-rdb")
 CLIENT_ROOT = Path("/usr/lib/postgresql")
 
 
 @dataclass(frozen=True)
 class Command:
-    """What to run; `env` holds what must not be seen in `ps`."""
+    """What to run; `env` holds what must not be seen in `ps`, `accepted` are the statuses of a good end."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    accepted: frozenset[int] = frozenset({0})
 
     @property
     def program(self) -> str:
         """The program as a sentence names it."""
         names = {Path(word).name for word in self.argv}
-        known = [name for name in ("pg_dump", "pg_dumpall", "pg_restore", "psql") if name in names]
+        known = [name for name in PROGRAMS if name in names]
         return known[0] if known else Path(self.argv[0]).name
 
 

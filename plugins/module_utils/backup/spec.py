@@ -38,10 +38,12 @@ DATABASE_NAME = re.compile(r"(?!-)(?!postgres(?:ql)?:)[^\x00=]{1,63}")
 
 @dataclass(frozen=True)
 class Spec:
-    """One stack's backup. `postgres.database` is what is dumped."""
+    """One stack's backup of one kind. `postgres.database` is what is dumped; `settings` are the kind's own."""
 
     stack: str
     postgres: PostgresOptions
+    kind: str = "postgres"
+    settings: Mapping[str, Any] = field(default_factory=dict)
     s3: S3Options | None = None
     local_directory: str = ""
     level: int = 3
@@ -63,7 +65,7 @@ class Spec:
 
     @property
     def state_directory(self) -> Path:
-        return STATE_DIRECTORY / self.stack
+        return STATE_DIRECTORY / self.stack / self.kind
 
     def destinations(self) -> list[str]:
         """Where the copies go, as people read it."""
@@ -71,8 +73,8 @@ class Spec:
         return s3 + ([self.local_directory] if self.local_directory else [])
 
 
-def load(stack: str) -> Spec:
-    """The configuration that role backup installed for the stack."""
+def load(stack: str, kind: str = "postgres") -> Spec:
+    """The configuration that role backup installed for the stack, as it is for one kind of backup."""
     path = CONFIG_DIRECTORY / f"{validate.stack_name(stack)}.json"
     try:
         data = read_json(path)
@@ -87,7 +89,12 @@ def load(stack: str) -> Spec:
             f"The stack {stack} has no backup configuration on this host ({path}; there are: {known}).",
             hint="Run: ansible-playbook slipway.vps.site --tags backup",
         )
-    return from_dict(data)
+    return from_dict(data, kind)
+
+
+def kinds(stack: str) -> list[str]:
+    """The kinds of backup that are configured for a stack, the database's own first."""
+    return ["postgres", *sorted((read_json(CONFIG_DIRECTORY / f"{stack}.json", {}) or {}).get("kinds") or {})]
 
 
 def configured() -> list[str]:
@@ -95,18 +102,26 @@ def configured() -> list[str]:
     return sorted(path.stem for path in CONFIG_DIRECTORY.glob("*.json"))
 
 
-def from_dict(data: Mapping[str, Any]) -> Spec:
+def from_dict(data: Mapping[str, Any], kind: str = "postgres") -> Spec:
     """Checked, from the configuration file or a request of the same shape."""
     if data.get("version", VERSION) != VERSION:
         raise SlipwayError(
             f"The backup configuration has version {data.get('version')}, this agent reads {VERSION}.",
             hint="Run: ansible-playbook slipway.vps.site --tags agent,backup",
         )
-    keep = data.get("keep") or {}
+    settings = dict((data.get("kinds") or {}).get(kind) or {})
+    if kind != "postgres" and not settings:
+        raise SlipwayError(
+            f"The stack {data.get('stack')} has no backup of kind {kind} on this host.",
+            hint=f"It has: {', '.join(['postgres', *sorted(data.get('kinds') or {})])}.",
+        )
+    keep = {**(data.get("keep") or {}), **(settings.get("keep") or {})}
     encryption = data.get("encryption") or {}
     compression = data.get("compression") or {}
     spec = Spec(
         stack=validate.stack_name(str(data.get("stack", ""))),
+        kind=kind,
+        settings=settings,
         postgres=PostgresOptions.from_params(data.get("database") or {}),
         s3=S3Options.from_dict(data["s3"]) if data.get("s3") else None,
         local_directory=str(data.get("local_directory") or ""),

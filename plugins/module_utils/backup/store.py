@@ -4,12 +4,14 @@
 
 """Where backups lie: the one interface of the S3 bucket and of the local directory.
 
-A store belongs to one stack. Names inside are `<id>/<object>`; a backup exists once its manifest does.
+A store belongs to one stack and one kind of backup. Names inside are `<id>/<object>`; a backup exists once its
+manifest does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Protocol
 
 from .spec import Spec
@@ -56,13 +58,13 @@ class Store(Protocol):
 
 
 def stores(spec: Spec) -> list[Store]:
-    """The stores of a stack; S3 first, as the one that outlives the host."""
+    """The stores of a stack's backups of one kind; S3 first, as the one that outlives the host."""
     from .store_local import LocalStore
     from .store_s3 import S3Store
 
     found: list[Store] = []
     if spec.s3:
-        found.append(S3Store(spec.s3, spec.stack, spec.part_bytes))
+        found.append(S3Store(spec.s3, spec.stack, spec.kind, spec.part_bytes))
     if spec.local_directory:
-        found.append(LocalStore(spec.local_directory))
+        found.append(LocalStore(Path(spec.local_directory) / spec.kind))
     return found

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Backups in a bucket: `<prefix>/<stack>/<id>/<object>`, with the manifest as the last object."""
+"""Backups in a bucket: `<prefix>/<stack>/<kind>/<id>/<object>`, with the manifest as the last object."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ CHUNK = 1024 * 1024
 class S3Store:
     name = "s3"
 
-    def __init__(self, options: S3Options, stack: str, part_bytes: int) -> None:
+    def __init__(self, options: S3Options, stack: str, kind: str, part_bytes: int) -> None:
         self.options = options
-        self.stack = stack
+        self._folder = "/".join(part for part in (options.prefix, stack, kind) if part)
         self._part_bytes = part_bytes
         self._connection: Any = None
         self._sinks: list[MultipartSink] = []
@@ -146,8 +146,7 @@ class S3Store:
         self._delete_keys([key for key, _size in self._keys(prefix)])
 
     def _key(self, identity: str, name: str) -> str:
-        parts = [self.options.prefix, self.stack, identity, name] if identity else [self.options.prefix, self.stack, ""]
-        return "/".join(parts if self.options.prefix else parts[1:])
+        return "/".join((self._folder, identity, name) if identity else (self._folder, ""))
 
     def _keys(self, prefix: str) -> list[tuple[str, int]]:
         with explained(self.options, "listing"):

@@ -194,7 +194,7 @@ class Shop:
 
     @property
     def prefix(self):
-        return f"test/{self.spec.stack}/"
+        return f"test/{self.spec.stack}/postgres/"
 
 
 @pytest.fixture

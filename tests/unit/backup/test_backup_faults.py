@@ -164,7 +164,7 @@ def test_a_full_disk_is_a_failure(big_shop, s3, small_disk):
     with pytest.raises(SlipwayError, match="No space left on device"):
         back_up(spec)
     nothing_is_left(big_shop, s3)
-    assert list((small_disk / "copies").iterdir()) == []
+    assert list((small_disk / "copies" / "postgres").iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_a_local_copy_holds_the_same_bytes(shop, s3, tmp_path):
     made = back_up(spec)["backup"]
     [one] = listed(spec)
     assert one.copies == {"s3": True, "local": True}
-    local = tmp_path / "copies" / made["id"] / "database.dump.zst"
+    local = tmp_path / "copies" / "postgres" / made["id"] / "database.dump.zst"
     remote = s3.client().get_object(Bucket=BUCKET, Key=f"{shop.prefix}{made['id']}/{local.name}")["Body"].read()
     assert local.read_bytes() == remote
     assert local.stat().st_mode & 0o777 == 0o600

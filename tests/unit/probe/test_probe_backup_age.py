@@ -57,10 +57,10 @@ def test_verdicts(known, options, expected):
 def test_it_reads_what_the_backup_engine_writes(probe, tmp_path, monkeypatch):
     monkeypatch.setattr(backup_age, "STATE_DIRECTORY", tmp_path)
     assert probe(type="backup_age", target="shop").message == "there is no backup yet"
-    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "postgres").mkdir(parents=True)
     time = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    write_json(tmp_path / "shop" / record.LAST, {"success": {**GOOD, "time": time}})
+    write_json(tmp_path / "shop" / "postgres" / record.LAST, {"success": {**GOOD, "time": time}})
     good = probe(type="backup_age", target="shop")
     assert (good.status, good.observed["id"]) == ("ok", GOOD["id"])
-    (tmp_path / "shop" / record.LAST).write_text("[]")
+    (tmp_path / "shop" / "postgres" / record.LAST).write_text("[]")
     assert "cannot be read" in probe(type="backup_age", target="shop").message

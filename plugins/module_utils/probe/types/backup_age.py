@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from ...backup.manifest import parse_moment
 from ...backup.record import LAST
+from ...backup.registry import KINDS
 from ...backup.spec import STATE_DIRECTORY
 from ...common import validate
 from ...common.errors import SlipwayError
@@ -27,6 +28,7 @@ class BackupAge(ProbeType):
     summary = "The last good backup of a stack is young enough, and the last attempt did not fail."
     target = "the stack's name."
     options: ClassVar[dict[str, Option]] = {
+        "kind": Option("str", "Kind of the backup.", default="postgres", choices=tuple(KINDS)),
         "warn_hours": Option("float", "Age of the last good backup in hours that is a warning.", default=26.0),
         "fail_hours": Option("float", "Age of the last good backup in hours that is a failure.", default=50.0),
         "verified_hours": Option("float", "Hours since a backup was last read back in full that are a warning."),
@@ -36,7 +38,7 @@ class BackupAge(ProbeType):
         validate.stack_name(self.probe.target)
 
     def run(self, context: Context) -> Outcome:
-        path = STATE_DIRECTORY / self.probe.target / LAST
+        path = STATE_DIRECTORY / self.probe.target / self.option("kind") / LAST
         try:
             return self.judge(read_json(path, {}), datetime.now(timezone.utc))
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,0 +1,97 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The stack's database: pg_dump of one snapshot, and the roles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ...common.errors import SlipwayError
+from ...common.events import Emitter
+from .. import reader
+from ..manifest import Manifest
+from ..pipeline import Consumer
+from ..progress import Progress
+from ..snapshot import Counting, Snapshot, refuse_without_locks
+from ..source import Client, client_for
+from ..spec import Spec
+from ..store import Store
+from .base import Part
+
+
+class Postgres:
+    name = "postgres"
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+
+    def describe(self) -> str:
+        return f"database {self.spec.postgres.database} of {self.spec.postgres.place()}"
+
+    @contextmanager
+    def open(self, emitter: Emitter) -> Iterator[Dump]:
+        application = f"slipway backup {self.spec.stack}"
+        with emitter.phase("snapshot"):
+            snapshot = Snapshot(self.spec.postgres, application)
+        with snapshot:
+            facts = snapshot.facts
+            refuse_without_locks(facts)
+            client = client_for(self.spec.postgres, facts.server_number, self.spec.client_directory, application)
+            # Asked before the first byte is stored: it also proves that the client can be run.
+            yield Dump(self.spec, snapshot, client, client.version())
+
+    def prove(self, store: Store, known: Manifest, emitter: Emitter) -> None:
+        """Stored checksum, decryption, decompression, dump checksum and pg_restore's own parser, in one pass."""
+        client = Client(self.spec.postgres, f"slipway verify {self.spec.stack}", self.spec.client_directory)
+        with reader.opened(self.spec, store, known, "database") as pipeline, Consumer(client.parse()) as parser:
+            progress = Progress(emitter, "verify", known.dump_bytes)
+            for chunk in pipeline:
+                parser.write(chunk)
+                progress.at(pipeline.outgoing.bytes)
+            pipeline.finish()
+            reader.confirm_dump(known, pipeline)
+            parser.finish()
+        with reader.opened(self.spec, store, known, "globals") as pipeline:
+            for _chunk in pipeline:
+                pass
+            pipeline.finish()
+            if pipeline.outgoing.sha256 != known.contents["globals"]:
+                raise SlipwayError(f"The roles of backup {known.id} do not unpack to what was dumped.")
+
+
+class Dump:
+    """The open snapshot and its two streams. The rows are counted in the same snapshot meanwhile."""
+
+    def __init__(self, spec: Spec, snapshot: Snapshot, client: Client, client_version: str) -> None:
+        self._spec = spec
+        self._snapshot = snapshot
+        self._client = client
+        self._client_version = client_version
+        self._counting = Counting(snapshot) if spec.row_counts else None
+
+    def parts(self) -> Iterator[Part]:
+        if self._counting:
+            self._counting.start()
+        facts = self._snapshot.facts
+        yield Part("database.dump", "database", self._client.dump(facts.snapshot), facts.database_bytes)
+        yield Part("globals.sql", "globals", self._client.globals(passwords=self._spec.encrypted))
+
+    def facts(self) -> dict[str, Any]:
+        facts = self._snapshot.facts
+        return {
+            "database": self._spec.postgres.database,
+            "snapshot_time": facts.time,
+            "server_version": facts.server_version,
+            "client_version": self._client_version,
+            "wal_lsn": facts.wal_lsn,
+            "database_bytes": facts.database_bytes,
+            "tables": self._counting.result() if self._counting else {},
+            "row_counts": self._spec.row_counts,
+            "extensions": facts.extensions,
+            "roles": facts.roles,
+            "properties": facts.properties,
+        }
