@@ -16,6 +16,7 @@ from ..common.errors import SlipwayError
 from . import manifest
 from .manifest import Manifest
 from .retention import Candidate
+from .spec import Spec
 from .store import Store
 
 LATEST = "latest"
@@ -50,6 +51,7 @@ class Backup:
         return {
             "id": self.id,
             "stack": self.manifest.stack,
+            "kind": self.manifest.kind,
             "database": self.manifest.database,
             "created": self.manifest.snapshot_time,
             "age_seconds": int((now - self.created).total_seconds()),
@@ -123,19 +125,22 @@ def mark(store: Store, identity: str, name: str, facts: dict[str, Any]) -> None:
     store.put(identity, name, (json.dumps(facts, indent=2, sort_keys=True) + "\n").encode())
 
 
-def pick(backups: Sequence[Backup], wanted: str, stack: str) -> Backup:
+def pick(backups: Sequence[Backup], wanted: str, spec: Spec) -> Backup:
     """The backup of that id, or the newest complete one."""
     if wanted == LATEST:
         complete = [one for one in backups if one.complete]
         if complete:
             return complete[-1]
-        raise SlipwayError(f"The stack {stack} has no backup.", hint=f"Make one with: slipway backup run {stack}")
+        raise SlipwayError(
+            f"The stack {spec.stack} has no backup of kind {spec.kind}.",
+            hint=f"Make one with: slipway backup run {spec.stack} --kind {spec.kind}",
+        )
     for one in backups:
         if one.id == wanted:
             return one
     raise SlipwayError(
-        f"The stack {stack} has no backup {wanted!r} (or it has no manifest and so is none).",
-        hint=f"List them with: slipway backup list {stack}",
+        f"The stack {spec.stack} has no backup {wanted!r} of kind {spec.kind} (or it has no manifest and so is none).",
+        hint=f"List them with: slipway backup list {spec.stack} --kind {spec.kind}",
     )
 
 
@@ -146,5 +151,5 @@ def best_copy(backup: Backup, stores: Sequence[Store]) -> Store:
             return store
     raise SlipwayError(
         f"No copy of backup {backup.id} is complete: an object is missing or has another size than its manifest says.",
-        hint=f"Choose another one: slipway backup list {backup.manifest.stack}",
+        hint=f"Choose another one: slipway backup list {backup.manifest.stack} --kind {backup.manifest.kind}",
     )

@@ -19,7 +19,7 @@ from ..common.events import Emitter
 from ..common.lock import FileLock
 from . import catalog, filters, manifest, record, retention
 from .kinds.base import Content, Part
-from .manifest import Manifest, StoredObject
+from .manifest import Dumped, Manifest, StoredObject
 from .objects import Objects
 from .pipeline import Pipeline, Tally
 from .progress import Progress
@@ -114,7 +114,6 @@ class Run:
 
     def _store(self, identity: str, content: Content) -> Manifest:
         streams = [self._stream(identity, part) for part in content.parts()]
-        main = streams[0]
         with self.emitter.phase("facts"):
             facts = dict(content.facts())
         with self.emitter.phase("store"):
@@ -124,12 +123,10 @@ class Run:
                 kind=self.spec.kind,
                 finished=manifest.moment(datetime.now(timezone.utc)),
                 seconds=round(time.monotonic() - self.started, 2),
-                dump_bytes=main.dumped.bytes,
-                dump_sha256=main.dumped.sha256,
-                stored_bytes=main.stored.bytes,
-                stored_sha256=main.stored.sha256,
+                dump_bytes=sum(stream.dumped.bytes for stream in streams),
+                stored_bytes=sum(stream.stored.bytes for stream in streams),
                 objects=[one for stream in streams for one in stream.objects],
-                contents={stream.content: stream.dumped.sha256 for stream in streams},
+                contents={stream.content: Dumped(stream.dumped.bytes, stream.dumped.sha256) for stream in streams},
                 compression=f"zstd -{self.spec.level}",
                 encryption="age" if self.spec.encrypted else "none",
                 recipients=list(self.spec.recipients),
@@ -152,6 +149,7 @@ class Run:
                         objects.write(chunk)
                         progress.at(pipeline.incoming.bytes)
                     pipeline.finish()
+                self.warnings += [f"While {part.content} was read: {one}" for one in pipeline.remarks]
                 return Stream(part.content, pipeline.incoming, pipeline.outgoing, objects.finish())
             except BaseException:
                 objects.abort()
@@ -182,7 +180,7 @@ def _retain(spec: Spec, emitter: Emitter, warnings: list[str]) -> list[str]:
             if held := retention.waiting(mine, policies[store.name], now):
                 warnings.append(
                     f"{held} backups in {store.name} are older than the retention and stay, because nothing newer is "
-                    f"verified: slipway backup verify {spec.stack}"
+                    f"verified: slipway backup verify {spec.stack} --kind {spec.kind}"
                 )
             deleted += _delete(store, gone, warnings)
     return deleted

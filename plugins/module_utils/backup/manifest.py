@@ -64,6 +64,14 @@ class StoredObject:
     sha256: str
 
 
+@dataclass(frozen=True)
+class Dumped:
+    """One content as it was before compression and encryption; what a reader has to get back."""
+
+    bytes: int
+    sha256: str
+
+
 @dataclass
 class Manifest:
     """Everything that is known about one backup; what a kind has no use for is empty."""
@@ -74,13 +82,11 @@ class Manifest:
     finished: str
     seconds: float
     dump_bytes: int
-    dump_sha256: str
     stored_bytes: int
-    stored_sha256: str
     objects: list[StoredObject]
+    contents: dict[str, Dumped]
     compression: str
     encryption: str
-    contents: dict[str, str] = field(default_factory=dict)
     recipients: list[str] = field(default_factory=list)
     database: str = ""
     server_version: str = ""
@@ -124,7 +130,8 @@ def parse(data: bytes, place: str) -> Manifest:
                 hint="Update the collection and run: ansible-playbook slipway.vps.site --tags agent",
             )
         objects = [StoredObject(**one) for one in found.pop("objects")]
-        return Manifest(objects=objects, **found)
+        contents = {name: Dumped(**one) for name, one in found.pop("contents").items()}
+        return Manifest(objects=objects, contents=contents, **found)
     except (ValueError, KeyError, TypeError) as error:
         raise ManifestError(
             f"The manifest {place} is damaged ({type(error).__name__}: {error}).",

@@ -37,8 +37,10 @@ CONTAINER_SIGNAL = 128
 HINTS = (
     ("out of shared memory", "Raise max_locks_per_transaction of the database server and restart it."),
     ("No space left on device", "Free disk space (`df -h`), then run it again."),
-    ("is not running", "Start the stack's database: slipway status"),
+    ("is not running", "Start the stack's data services: slipway status"),
     ("No such container", "Check the container's name: docker ps"),
+    ("WRONGPASS", "Set backup_redis.password to the one that the server is started with."),
+    ("NOAUTH", "Set backup_redis.password to the one that the server is started with."),
     ("terminating connection", "The server ended the session: look at its log, then run `slipway backup run` again."),
     ("server closed the connection", "The server went away: look at its log, then run `slipway backup run` again."),
     ("server version mismatch", "Install a client that is not older than the server."),
@@ -103,6 +105,13 @@ class Child:
             details={"program": self.command.program, "status": status, "stderr": said},
         )
 
+    def remark(self) -> str:
+        """What a program said that ended well all the same, but not with status 0."""
+        if self.process.returncode == 0:
+            return ""
+        self._stderr.seek(0)
+        return tail(self._stderr.read().decode(errors="replace"))
+
     @property
     def died_of_reader(self) -> bool:
         return self.induced or self.process.returncode in (-SIGPIPE, CONTAINER_SIGNAL + SIGPIPE)
@@ -138,6 +147,7 @@ class Pipeline:
         self._children: list[Child] = []
         self._feeder: threading.Thread | None = None
         self._feeder_error: BaseException | None = None
+        self.remarks: list[str] = []
         self.incoming = Tally()
         self.outgoing = Tally()
 
@@ -213,6 +223,7 @@ class Pipeline:
         failures.sort(key=lambda pair: pair[0].died_of_reader)
         if failures:
             raise failures[0][1]
+        self.remarks = [line for child in self._children for line in child.remark().splitlines()]
         if not self.outgoing.bytes or (self._filters and not self.incoming.bytes):
             raise SlipwayError("The stream was empty: nothing was dumped.")
 

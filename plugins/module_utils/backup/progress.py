@@ -17,10 +17,12 @@ class Progress:
     def __init__(self, emitter: Emitter, phase: str, total: int) -> None:
         self._emitter = emitter
         self._phase = phase
-        self._total = max(1, total)
+        self._total = total
         self._next = self.STEP
 
     def at(self, done: int) -> None:
+        if not self._total:
+            return  # nobody knows how much there is
         percent = min(99.0, 100.0 * done / self._total)
         if percent >= self._next:
             self._emitter.percent(self._phase, percent, f"{done / 1e6:.0f} MB")

@@ -30,7 +30,7 @@ def stored(store: Store, manifest: Manifest, content: str) -> Iterator[bytes]:
             raise SlipwayError(
                 f"The object {one.name} of backup {manifest.id} ({store.name}) is damaged: its SHA-256 is "
                 f"{digest.hexdigest()}, the manifest says {one.sha256}.",
-                hint=f"Restore another backup: slipway backup list {manifest.stack}",
+                hint=f"Restore another backup: slipway backup list {manifest.stack} --kind {manifest.kind}",
             )
 
 
@@ -40,11 +40,12 @@ def opened(spec: Spec, store: Store, manifest: Manifest, content: str) -> Pipeli
     return Pipeline(stored(store, manifest, content), filters.back(chain))
 
 
-def confirm_dump(manifest: Manifest, pipeline: Pipeline) -> None:
-    """What came out is what pg_dump once wrote."""
-    if pipeline.outgoing.sha256 != manifest.dump_sha256:
+def confirm(manifest: Manifest, content: str, pipeline: Pipeline) -> None:
+    """What came out is what once went in."""
+    known = manifest.contents[content]
+    if pipeline.outgoing.sha256 != known.sha256:
         raise SlipwayError(
-            f"Backup {manifest.id} does not unpack to what was dumped: {pipeline.outgoing.bytes} bytes instead of "
-            f"{manifest.dump_bytes}.",
-            hint=f"Restore another backup: slipway backup list {manifest.stack}",
+            f"The {content} of backup {manifest.id} does not unpack to what was dumped: {pipeline.outgoing.bytes} "
+            f"bytes instead of {known.bytes}.",
+            hint=f"Restore another backup: slipway backup list {manifest.stack} --kind {manifest.kind}",
         )

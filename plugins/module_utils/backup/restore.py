@@ -91,7 +91,7 @@ class Plan:
 
 def plan(spec: Spec, request: Request) -> Plan:
     places = stores(spec)
-    backup = catalog.pick(catalog.entries(places), request.id, spec.stack)
+    backup = catalog.pick(catalog.entries(places), request.id, spec)
     known = backup.manifest
     if known.encryption != reader.PLAIN:
         Age((), request.identity_file or spec.identity_file).back()  # refuses now what would fail later
@@ -202,7 +202,7 @@ class Restore:
                 restorer.write(chunk)
                 progress.at(pipeline.outgoing.bytes)
             pipeline.finish()
-            reader.confirm_dump(self.known, pipeline)
+            reader.confirm(self.known, "database", pipeline)
             restorer.finish()
 
     def _compare(self) -> None:

@@ -94,7 +94,12 @@ def load(stack: str, kind: str = "postgres") -> Spec:
 
 def kinds(stack: str) -> list[str]:
     """The kinds of backup that are configured for a stack, the database's own first."""
-    return ["postgres", *sorted((read_json(CONFIG_DIRECTORY / f"{stack}.json", {}) or {}).get("kinds") or {})]
+    return _kinds(read_json(CONFIG_DIRECTORY / f"{stack}.json", {}) or {})
+
+
+def _kinds(data: Mapping[str, Any]) -> list[str]:
+    database = ["postgres"] if data.get("database") else []
+    return database + sorted(data.get("kinds") or {})
 
 
 def configured() -> list[str]:
@@ -110,10 +115,10 @@ def from_dict(data: Mapping[str, Any], kind: str = "postgres") -> Spec:
             hint="Run: ansible-playbook slipway.vps.site --tags agent,backup",
         )
     settings = dict((data.get("kinds") or {}).get(kind) or {})
-    if kind != "postgres" and not settings:
+    if kind not in _kinds(data):
         raise SlipwayError(
             f"The stack {data.get('stack')} has no backup of kind {kind} on this host.",
-            hint=f"It has: {', '.join(['postgres', *sorted(data.get('kinds') or {})])}.",
+            hint=f"It has: {', '.join(_kinds(data)) or 'none'}.",
         )
     keep = {**(data.get("keep") or {}), **(settings.get("keep") or {})}
     encryption = data.get("encryption") or {}
@@ -124,7 +129,7 @@ def from_dict(data: Mapping[str, Any], kind: str = "postgres") -> Spec:
         settings=settings,
         postgres=PostgresOptions.from_params(data.get("database") or {}),
         s3=S3Options.from_dict(data["s3"]) if data.get("s3") else None,
-        local_directory=str(data.get("local_directory") or ""),
+        local_directory=str(data.get("local_directory") or "") if settings.get("local", True) else "",
         level=int(compression.get("level", 3)),
         threads=int(compression.get("threads", 2)),
         recipients=tuple(encryption.get("recipients") or ()),
@@ -148,7 +153,7 @@ def _check(spec: Spec) -> None:
             f"The backup of stack {spec.stack} has no destination.",
             hint="Set backup_s3_bucket, or backup_local_enabled for a copy on the host.",
         )
-    if not DATABASE_NAME.fullmatch(spec.postgres.database):
+    if spec.kind == "postgres" and not DATABASE_NAME.fullmatch(spec.postgres.database):
         raise SlipwayError(
             f"The database name {spec.postgres.database!r} cannot be backed up.",
             hint="Use a name without `=`, without a leading hyphen and of at most 63 characters.",

@@ -25,14 +25,13 @@ def verify(spec: Spec, wanted: str, emitter: Emitter) -> dict[str, Any]:
     """Read one backup back in full; mark it as verified, or say what is wrong with it."""
     with FileLock(STATE_DIRECTORY / "lock", wait=spec.lock_wait, what=f"verify the backup of {spec.stack}"):
         places = stores(spec)
-        backup = catalog.pick(catalog.entries(places), wanted, spec.stack)
+        backup = catalog.pick(catalog.entries(places), wanted, spec)
         store = catalog.best_copy(backup, places)
         with emitter.phase("verify"):
             kind_of(spec).prove(store, backup.manifest, emitter)
             facts = {
                 "time": manifest.moment(datetime.now(timezone.utc)),
                 "store": store.name,
-                "dump_sha256": backup.manifest.dump_sha256,
                 "slipway_version": __version__,
             }
             catalog.mark(store, backup.id, manifest.VERIFIED, facts)

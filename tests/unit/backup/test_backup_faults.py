@@ -108,7 +108,7 @@ def test_a_bucket_that_goes_away_is_a_failure_and_the_next_run_cleans_up(big_sho
     assert catalog.entries(stores(big_shop.spec)) == []
     made = back_up(big_shop.spec)
     assert s3.uploads(big_shop.prefix) == []
-    assert {key.split("/")[2] for key in s3.keys(big_shop.prefix)} == {made["id"]}
+    assert {key.split("/")[3] for key in s3.keys(big_shop.prefix)} == {made["id"]}
 
 
 @pytest.mark.slow
@@ -268,7 +268,7 @@ def test_a_failed_backup_deletes_nothing(shop, s3):
         back_up(shop.but(s3=s3.options(access_key="readerkey", secret_key="readersecretreader")))
     assert s3.keys(shop.prefix) == before
     result = engine.run(shop.spec, Emitter.null())
-    assert result["deleted"] == [f"s3/{before[0].split('/')[2]}"]
+    assert result["deleted"] == [f"s3/{before[0].split('/')[3]}"]
 
 
 def _aged(shop, s3, days, identity):

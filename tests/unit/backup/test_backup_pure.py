@@ -20,7 +20,7 @@ from ansible_collections.slipway.vps.plugins.module_utils.backup import (
     roles,
     spec,
 )
-from ansible_collections.slipway.vps.plugins.module_utils.backup.manifest import Manifest, StoredObject
+from ansible_collections.slipway.vps.plugins.module_utils.backup.manifest import Dumped, Manifest, StoredObject
 from ansible_collections.slipway.vps.plugins.module_utils.backup.snapshot import (
     Facts,
     locks_needed,
@@ -153,10 +153,9 @@ def a_manifest(**more):
         "wal_lsn": "0/1",
         "database_bytes": 10,
         "dump_bytes": 5,
-        "dump_sha256": "d",
         "stored_bytes": 3,
-        "stored_sha256": "s",
         "objects": [StoredObject("database.dump.zst", "database", 3, "s"), StoredObject("g", "globals", 1, "g")],
+        "contents": {"database": Dumped(5, "d"), "globals": Dumped(1, "g")},
         "compression": "zstd -3",
         "encryption": "none",
     }

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ...common.errors import SlipwayError
 from ...common.events import Emitter
 from .. import reader
 from ..manifest import Manifest
@@ -53,14 +52,13 @@ class Postgres:
                 parser.write(chunk)
                 progress.at(pipeline.outgoing.bytes)
             pipeline.finish()
-            reader.confirm_dump(known, pipeline)
+            reader.confirm(known, "database", pipeline)
             parser.finish()
         with reader.opened(self.spec, store, known, "globals") as pipeline:
             for _chunk in pipeline:
                 pass
             pipeline.finish()
-            if pipeline.outgoing.sha256 != known.contents["globals"]:
-                raise SlipwayError(f"The roles of backup {known.id} do not unpack to what was dumped.")
+            reader.confirm(known, "globals", pipeline)
 
 
 class Dump:

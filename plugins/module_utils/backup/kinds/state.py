@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What makes this server that server: releases with their secrets, Slipway's configuration, certificates, Nginx.
+"""What makes this server that server: releases with their secrets, Slipway's configuration, certificates.
 
 Only ever encrypted: without a recipient there is no such backup.
 """
@@ -16,7 +16,8 @@ from ...release.paths import StackPaths
 from ..spec import Spec
 from .files import Files
 
-SHARED = {"slipway": "/etc/slipway", "letsencrypt": "/etc/letsencrypt"}
+STACK = "stack"
+SHARED = {"configuration": Path("/etc/slipway"), "certificates": Path("/etc/letsencrypt")}
 
 
 class State(Files):
@@ -32,12 +33,13 @@ class State(Files):
         self._paths = StackPaths(spec.stack)
 
     def folders(self) -> dict[str, str]:
-        places = {"stack": str(self._paths.root), **SHARED}
-        return {name: place for name, place in places.items() if Path(place).exists()}
+        places = {STACK: self._paths.root, **SHARED}
+        return {name: str(place) for name, place in places.items() if place.is_dir()}
 
-    def excluded(self) -> list[str]:
-        """The project's files have a backup of their own."""
-        return [str(self._paths.files)]
+    def excluded(self) -> dict[str, tuple[str, ...]]:
+        """The project's files have a backup of their own; the reserve is room, not data."""
+        left_out = (self._paths.files, self._paths.reserve)
+        return {STACK: tuple(str(path.relative_to(self._paths.root)) for path in left_out)}
 
     def describe(self) -> str:
         return f"releases, secrets, configuration and certificates of {self.spec.stack}"

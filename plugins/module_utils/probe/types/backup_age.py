@@ -46,11 +46,10 @@ class BackupAge(ProbeType):
 
     def judge(self, known: dict[str, Any], now: datetime) -> Outcome:
         """The verdict about what the backup engine noted on this host."""
-        stack = self.probe.target
         failed = _after(known, "failure", "success")
         if "success" not in known:
             seen = f"there is no backup yet; the last attempt said: {failed}" if failed else "there is no backup yet"
-            return fail(seen, f"slipway backup run {stack}")
+            return fail(seen, self._command("run"))
         age = _age(known["success"], now)
         observed = {"id": known["success"]["id"], "age_hours": round(age / HOUR, 2), "bytes": known["success"]["bytes"]}
         text = f"{span(age)} old, {size(known['success']['bytes'])}"
@@ -58,8 +57,12 @@ class BackupAge(ProbeType):
         if status == OK and failed:
             status, text = WARN, f"{text}, but since then: {failed}"
         if status != OK:
-            return Outcome(status, text, f"journalctl -u 'slipway-*'; slipway backup run {stack}", observed)
+            return Outcome(status, text, f"journalctl -u 'slipway-*'; {self._command('run')}", observed)
         return self._verified(known, now, text, observed)
+
+    def _command(self, verb: str) -> str:
+        kind = self.option("kind")
+        return f"slipway backup {verb} {self.probe.target}" + (f" --kind {kind}" if kind != "postgres" else "")
 
     def _verified(self, known: dict[str, Any], now: datetime, text: str, observed: dict[str, Any]) -> Outcome:
         limit = self.option("verified_hours")
@@ -67,7 +70,7 @@ class BackupAge(ProbeType):
         observed["verified_hours_ago"] = None if since is None else round(since / HOUR, 2)
         read_back = "never read back" if since is None else f"read back {span(since)} ago"
         if limit is not None and (since is None or since >= limit * HOUR):
-            return warn(f"{text}, {read_back}", f"slipway backup verify {self.probe.target}", **observed)
+            return warn(f"{text}, {read_back}", self._command("verify"), **observed)
         return ok(f"{text}, {read_back}", **observed)
 
 
