@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from ..backup import commands as backup
+from ..backup.wal import commands as wal
 from ..common.errors import SlipwayError
 from ..common.terminal import complain, say
 from ..common.version import __version__
@@ -23,7 +24,7 @@ from ..release import data_commands as data
 from ..tenancy import commands as tenancy
 from . import jobs
 
-DOMAINS = (operations, release, data, tenancy, backup, probe)
+DOMAINS = (operations, release, data, tenancy, backup, wal, probe)
 
 
 def handlers() -> dict[str, jobs.Handler]:

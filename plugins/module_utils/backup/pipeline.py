@@ -44,6 +44,14 @@ HINTS = (
     ("terminating connection", "The server ended the session: look at its log, then run `slipway backup run` again."),
     ("server closed the connection", "The server went away: look at its log, then run `slipway backup run` again."),
     ("server version mismatch", "Install a client that is not older than the server."),
+    (
+        "no pg_hba.conf entry for replication",
+        "Add `local replication USER scram-sha-256` and `host replication USER 127.0.0.1/32 scram-sha-256` to the "
+        "server's pg_hba.conf, then run SELECT pg_reload_conf().",
+    ),
+    ("to start WAL sender", "As a superuser: ALTER ROLE USER REPLICATION"),
+    ("exceeds max_wal_senders", "Raise max_wal_senders and restart the server."),
+    ("can only write single tablespace", "Base backups of servers with further tablespaces are not supported."),
     ("permission denied", "Give the backup's user the right to read everything (role pg_read_all_data)."),
     ("no identity matched", "The key does not belong to this backup: give the right backup_age_identity."),
     ("lock timeout", "Another session held a table for too long: run it again when it is quieter."),

@@ -12,8 +12,9 @@ from .kinds.postgres import Postgres
 from .kinds.redis import Redis
 from .kinds.state import State
 from .spec import Spec
+from .wal.base import Base
 
-KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in (Postgres, Redis, Files, State)}
+KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in (Postgres, Redis, Files, State, Base)}
 
 
 def kind_of(spec: Spec) -> Kind:

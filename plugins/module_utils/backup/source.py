@@ -23,7 +23,7 @@ from ..postgres.options import PostgresOptions
 DUMP_OPTIONS = "-c enable_mergejoin=off"
 LOCK_WAIT_MS = 300_000
 # What runs inside a container is named by these, not by the `docker` that starts it there.
-PROGRAMS = ("pg_dump", "pg_dumpall", "pg_restore", "psql", "redis-cli", "redis-check-rdb")
+PROGRAMS = ("pg_dump", "pg_dumpall", "pg_restore", "pg_basebackup", "psql", "redis-cli", "redis-check-rdb")
 CLIENT_ROOT = Path("/usr/lib/postgresql")
 
 
