@@ -65,7 +65,7 @@ class Base:
                 tar.write(chunk)
                 progress.at(pipeline.outgoing.bytes)
             pipeline.finish()
-            reader.confirm_dump(known, pipeline)
+            reader.confirm(known, CONTENT, pipeline)
             tar.finish()
 
 

@@ -201,7 +201,7 @@ class Restore:
     def _unpack(self, data: Path) -> None:
         """The stream into tar; its owners are those of the server that it came from."""
         places = stores(self._spec)
-        backup = catalog.pick(catalog.entries(places), self._plan.base.id, self._spec.stack)
+        backup = catalog.pick(catalog.entries(places), self._plan.base.id, self._spec)
         store = catalog.best_copy(backup, places)
         unpacker = Command(("tar", "--extract", "--file=-", "--numeric-owner", "--same-owner", f"--directory={data}"))
         with reader.opened(self._spec, store, backup.manifest, CONTENT) as pipeline, Consumer(unpacker) as tar:
@@ -210,7 +210,7 @@ class Restore:
                 tar.write(chunk)
                 progress.at(pipeline.outgoing.bytes)
             pipeline.finish()
-            reader.confirm_dump(backup.manifest, pipeline)
+            reader.confirm(backup.manifest, CONTENT, pipeline)
             tar.finish()
         owner = (data / "PG_VERSION").stat()
         os.chown(data, owner.st_uid, owner.st_gid)
