@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import socket
@@ -19,10 +20,13 @@ import pytest
 
 from ansible_collections.slipway.vps.plugins.module_utils.backup import record, spec
 from ansible_collections.slipway.vps.plugins.module_utils.backup.retention import Policy
+from ansible_collections.slipway.vps.plugins.module_utils.backup.wal import options as wal_options
 from ansible_collections.slipway.vps.plugins.module_utils.postgres.options import PostgresOptions
 from ansible_collections.slipway.vps.plugins.module_utils.s3 import client as s3_client
 from ansible_collections.slipway.vps.plugins.module_utils.s3.options import S3Options
 from ansible_collections.slipway.vps.tests.unit.postgres_server import database, postgres
+
+from .wal_server import Database, Stack, docker, images
 
 __all__ = ["big_shop", "database", "postgres", "s3", "shop"]
 
@@ -30,6 +34,7 @@ BUCKET = "backups"
 KEY = "backupkey"
 SECRET = "backupsecretbackup"
 ROWS = 4000
+numbers = itertools.count(1)
 
 
 def weed_program():
@@ -234,3 +239,30 @@ def big_shop(shop, blobs):
     shop.server.query(f"DROP DATABASE {shop.name}")
     shop.server.query(f"CREATE DATABASE {shop.name} TEMPLATE {blobs}")
     return shop
+
+
+@pytest.fixture
+def stack(s3, tmp_path, monkeypatch):
+    """A stack whose database is a container, as the public image makes it."""
+    found = images()
+    if not found:
+        pytest.skip("no image of the database is here (the lab builds it)")
+    name = f"wal{next(numbers)}"
+    monkeypatch.setattr(spec, "STATE_DIRECTORY", tmp_path / "state")
+    monkeypatch.setattr(wal_options, "SPOOL_DIRECTORY", tmp_path / "wal")
+    for module in ("engine", "verify"):
+        monkeypatch.setattr(
+            f"ansible_collections.slipway.vps.plugins.module_utils.backup.{module}.STATE_DIRECTORY", tmp_path / "state"
+        )
+    database = Database(f"slipway-unit-{name}", found[min(found)])
+    made = Stack(database, s3.options(prefix=f"pitr-{name}"), name)
+    try:
+        database.start()
+        yield made
+    finally:
+        made.remove()
+        database.remove()
+        for one in docker("ps", "--all", "--quiet", "--filter", f"name=^{name}-restored").split():
+            docker("rm", "--force", "--volumes", one, check=False)
+        for one in docker("volume", "ls", "--quiet", "--filter", f"label=slipway.recovery={name}").split():
+            docker("volume", "rm", one, check=False)

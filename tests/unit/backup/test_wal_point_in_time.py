@@ -6,82 +6,19 @@
 
 from __future__ import annotations
 
-import itertools
 import subprocess
-import threading
 import time
 from datetime import datetime, timezone
 
 import pytest
 
-from ansible_collections.slipway.vps.plugins.module_utils.backup import spec as specs
-from ansible_collections.slipway.vps.plugins.module_utils.backup.wal import options, restore
+from ansible_collections.slipway.vps.plugins.module_utils.backup.wal import restore
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
-from ansible_collections.slipway.vps.plugins.module_utils.common.events import Emitter
 
 from .conftest import BUCKET
-from .wal_server import USER, Database, Stack, docker, images
+from .wal_server import Load, ask, docker, restored
 
 RPO_SECONDS = 15.0
-numbers = itertools.count(1)
-
-
-@pytest.fixture
-def stack(s3, tmp_path, monkeypatch):
-    found = images()
-    if not found:
-        pytest.skip("no image of the database is here (the lab builds it)")
-    name = f"wal{next(numbers)}"
-    monkeypatch.setattr(specs, "STATE_DIRECTORY", tmp_path / "state")
-    monkeypatch.setattr(options, "SPOOL_DIRECTORY", tmp_path / "wal")
-    for module in ("engine", "verify"):
-        monkeypatch.setattr(
-            f"ansible_collections.slipway.vps.plugins.module_utils.backup.{module}.STATE_DIRECTORY", tmp_path / "state"
-        )
-    database = Database(f"slipway-unit-{name}", found[min(found)])
-    made = Stack(database, s3.options(prefix=f"pitr-{name}"), name)
-    try:
-        database.start()
-        yield made
-    finally:
-        made.remove()
-        database.remove()
-        for one in docker("ps", "--all", "--quiet", "--filter", f"name=^{name}-restored").split():
-            docker("rm", "--force", "--volumes", one, check=False)
-        for one in docker("volume", "ls", "--quiet", "--filter", f"label=slipway.recovery={name}").split():
-            docker("volume", "rm", one, check=False)
-
-
-def restored(stack, **request):
-    return restore.run(stack.spec, restore.Request.from_dict(request), Emitter.null())["restore"]
-
-
-def ask(result, statement):
-    """In the recovered server, over its own socket: it is on no network."""
-    return docker("exec", result["container"], "psql", "-XAt", "-U", USER, "-c", statement)
-
-
-class Load(threading.Thread):
-    """Commits a row every few milliseconds until the server is gone; knows when each commit was confirmed."""
-
-    def __init__(self, database):
-        super().__init__(daemon=True)
-        self.database = database
-        self.confirmed = []
-        self.stopped = threading.Event()
-
-    def run(self):
-        connection = self.database.connect()
-        with connection.cursor() as cursor:
-            for number in itertools.count(1):
-                if self.stopped.is_set():
-                    return
-                try:
-                    cursor.execute("INSERT INTO beats VALUES (%s, repeat(md5(%s::text), 20))", [number, number])
-                except Exception:
-                    return
-                self.confirmed.append((number, time.time()))
-                time.sleep(0.005)
 
 
 def test_server_and_shipper_killed_under_load_lose_less_than_the_bound(stack):

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -13,10 +14,11 @@ import subprocess
 import threading
 import time
 from dataclasses import replace
+from datetime import datetime
 
 from ansible_collections.slipway.vps.plugins.module_utils.backup import spec
 from ansible_collections.slipway.vps.plugins.module_utils.backup.retention import Policy
-from ansible_collections.slipway.vps.plugins.module_utils.backup.wal import commands, status
+from ansible_collections.slipway.vps.plugins.module_utils.backup.wal import commands, restore, status
 from ansible_collections.slipway.vps.plugins.module_utils.backup.wal.options import KIND, WalOptions
 from ansible_collections.slipway.vps.plugins.module_utils.backup.wal.receiver import Receiver
 from ansible_collections.slipway.vps.plugins.module_utils.backup.wal.shipper import Shipper
@@ -91,6 +93,9 @@ class Database:
                 return cursor.fetchall() if cursor.description else []
         finally:
             connection.close()
+
+    def in_container(self, script):
+        docker("exec", "--user", "postgres", self.name, "bash", "-c", script)
 
     def remove(self):
         docker("rm", "--force", "--volumes", self.name, check=False)
@@ -169,6 +174,36 @@ class Stack:
 
 
 def moment(text):
-    from datetime import datetime
-
     return datetime.fromisoformat(text).timestamp()
+
+
+def restored(stack, **request):
+    return restore.run(stack.spec, restore.Request.from_dict(request), Emitter.null())["restore"]
+
+
+def ask(result, statement):
+    """In the recovered server, over its own socket: it is on no network."""
+    return docker("exec", result["container"], "psql", "-XAt", "-U", USER, "-c", statement)
+
+
+class Load(threading.Thread):
+    """Commits a row every few milliseconds until the server is gone; knows when each commit was confirmed."""
+
+    def __init__(self, database):
+        super().__init__(daemon=True)
+        self.database = database
+        self.confirmed = []
+        self.stopped = threading.Event()
+
+    def run(self):
+        connection = self.database.connect()
+        with connection.cursor() as cursor:
+            for number in itertools.count(1):
+                if self.stopped.is_set():
+                    return
+                try:
+                    cursor.execute("INSERT INTO beats VALUES (%s, repeat(md5(%s::text), 20))", [number, number])
+                except Exception:
+                    return
+                self.confirmed.append((number, time.time()))
+                time.sleep(0.005)

@@ -33,13 +33,19 @@ class Chain:
 
     def first(self, line: str) -> int | None:
         known = self._lines.get(line)
-        return int(known["first"]) if known else None
+        return known["first"] if known else None
+
+    def cut(self, line: str) -> None:
+        """What follows may not follow at once: it begins anew, though what was shipped stays known."""
+        if line in self._lines:
+            self._lines[line]["first"] = None
+            self._save()
 
     def add(self, line: str, segment: Segment) -> bool:
         """Durably; returns whether something is missing before it."""
         known = self._lines.get(line)
         gap = known is not None and segment.number > known["last"] + 1
-        first = known["first"] if known and not gap else segment.number
+        first = segment.number if known is None or gap or known["first"] is None else known["first"]
         self._lines[line] = {"first": first, "last": segment.number}
         self._save()
         return gap

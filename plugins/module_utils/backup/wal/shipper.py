@@ -135,6 +135,7 @@ class Shipper:
         line = self._spool.line(identity.line)
         if line:
             line.set_aside()
+        self._chain.cut(identity.line)
         self._server.drop_slot()
         self._server.create_slot()
         self._looked = 0.0
