@@ -18,7 +18,8 @@ from ..release.paths import DATA, SLOTS, StackPaths
 
 FILES = "project"
 SERVICE = "com.docker.compose.service"
-ANONYMOUS = "com.docker.volume.anonymous"
+# Docker names a volume so that nobody named; newer versions label it too.
+ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,46}[a-z0-9])?")
 
 
@@ -81,5 +82,5 @@ def _volumes(client: Any, stack: str, without: set[str]) -> dict[str, str]:
         name: str(volume.attrs["Mountpoint"])
         for name, volume in inspected.items()
         # An anonymous volume goes with its container; one of another driver is somewhere else.
-        if volume.attrs["Driver"] == "local" and ANONYMOUS not in (volume.attrs.get("Labels") or {})
+        if volume.attrs["Driver"] == "local" and not ANONYMOUS.fullmatch(name)
     }

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,13 +23,15 @@ from ansible_collections.slipway.vps.plugins.module_utils.backup import record, 
 from ansible_collections.slipway.vps.plugins.module_utils.backup.retention import Policy
 from ansible_collections.slipway.vps.plugins.module_utils.backup.wal import options as wal_options
 from ansible_collections.slipway.vps.plugins.module_utils.postgres.options import PostgresOptions
+from ansible_collections.slipway.vps.plugins.module_utils.release import paths
 from ansible_collections.slipway.vps.plugins.module_utils.s3 import client as s3_client
 from ansible_collections.slipway.vps.plugins.module_utils.s3.options import S3Options
+from ansible_collections.slipway.vps.tests.unit import redis_container
 from ansible_collections.slipway.vps.tests.unit.postgres_server import database, postgres
 
 from .wal_server import Database, Stack, docker, images
 
-__all__ = ["big_shop", "database", "postgres", "s3", "shop"]
+__all__ = ["big_shop", "database", "files", "keypair", "postgres", "redis", "s3", "shop", "state"]
 
 BUCKET = "backups"
 KEY = "backupkey"
@@ -203,12 +206,17 @@ class Shop:
 
 
 @pytest.fixture
-def shop(postgres, database, s3, tmp_path, monkeypatch):
+def state_directory(tmp_path, monkeypatch):
     monkeypatch.setattr(spec, "STATE_DIRECTORY", tmp_path / "state")
     for module in ("engine", "restore", "verify"):
         monkeypatch.setattr(
             f"ansible_collections.slipway.vps.plugins.module_utils.backup.{module}.STATE_DIRECTORY", tmp_path / "state"
         )
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def shop(postgres, database, s3, tmp_path, state_directory):
     made = Shop(postgres, database, s3.options(), tmp_path)
     made.query("CREATE TABLE orders (id serial PRIMARY KEY, note text NOT NULL)")
     made.query(
@@ -266,3 +274,91 @@ def stack(s3, tmp_path, monkeypatch):
             docker("rm", "--force", "--volumes", one, check=False)
         for one in docker("volume", "ls", "--quiet", "--filter", f"label=slipway.recovery={name}").split():
             docker("volume", "rm", one, check=False)
+
+
+class Kept:
+    """A stack of which something other than its database is backed up."""
+
+    def __init__(self, kind, settings, s3_server, **more):
+        self.stack = f"{kind}-{uuid.uuid4().hex[:8]}"
+        self.s3 = s3_server
+        self.spec = spec.Spec(
+            stack=self.stack,
+            kind=kind,
+            settings=settings,
+            postgres=PostgresOptions(),
+            s3=s3_server.options(),
+            part_bytes=spec.SMALLEST_PART,
+            lock_wait=0.5,
+            **more,
+        )
+
+    def but(self, **more):
+        return replace(self.spec, **more)
+
+    @property
+    def prefix(self):
+        return f"test/{self.stack}/{self.spec.kind}/"
+
+
+@pytest.fixture
+def keypair(tmp_path):
+    """An age key: its public part and the file with the secret one."""
+    path = tmp_path / "key.txt"
+    made = subprocess.run(["age-keygen", "-o", str(path)], check=True, capture_output=True, text=True)
+    return made.stderr.rsplit(maxsplit=1)[-1], path
+
+
+@pytest.fixture(params=["7", "8"])
+def redis(request, s3, state_directory):
+    image = redis_container.images().get(request.param)
+    if image is None:
+        pytest.skip(f"no image of Redis {request.param} is on this machine (make lab)")
+    kept = Kept("redis", {"password": redis_container.PASSWORD}, s3)
+    kept.server = redis_container.RedisContainer(image, kept.stack, "--appendonly", "yes", "--save", "")
+    kept.spec = kept.but(settings={**kept.spec.settings, "container": kept.server.name})
+    try:
+        kept.server.start()
+        redis_container.fill(kept.server)
+        yield kept
+    finally:
+        kept.server.remove()
+
+
+@pytest.fixture
+def stacks(tmp_path, monkeypatch):
+    """`/srv`, where the stacks' own files are."""
+    monkeypatch.setattr(paths.StackPaths.__init__, "__defaults__", (tmp_path / "srv", paths.NGINX))
+    return tmp_path / "srv"
+
+
+@pytest.fixture
+def files(s3, state_directory, stacks):
+    """Folders with all that a file system allows."""
+    kept = Kept("files", {}, s3)
+    kept.project = stacks / kept.stack / "files"
+    kept.uploads = state_directory.parent / "uploads, of [all] users"
+    kept.spec = kept.but(settings={"folders": [{"name": "uploads", "path": str(kept.uploads)}]})
+    kept.project.mkdir(parents=True)
+    kept.uploads.mkdir(mode=0o750)
+    (kept.project / "init.sql").write_text("SELECT 1;\n")
+    return kept
+
+
+@pytest.fixture
+def state(s3, state_directory, stacks, keypair, monkeypatch):
+    """Releases, configuration and certificates, encrypted."""
+    recipient, identity = keypair
+    kept = Kept("state", {}, s3, recipients=(recipient,), identity_file=str(identity))
+    kept.root = stacks / kept.stack
+    shared = {name: state_directory.parent / name for name in ("configuration", "certificates")}
+    monkeypatch.setattr("ansible_collections.slipway.vps.plugins.module_utils.backup.kinds.state.SHARED", shared)
+    (kept.root / "releases" / "1").mkdir(parents=True)
+    (kept.root / "releases" / "1" / ".env").write_text("PASSWORD=topsecret\n")
+    (kept.root / "files").mkdir()
+    (kept.root / "files" / "upload").write_text("of a user")
+    (kept.root / ".reserve").write_bytes(bytes(1000))
+    for place in shared.values():
+        place.mkdir()
+        (place / "kept").write_text("topsecret too")
+    return kept
