@@ -17,7 +17,7 @@ from typing import Any
 from ..common.errors import SlipwayError
 from ..common.events import Emitter, sentence
 from ..common.terminal import complain, say
-from . import catalog, engine, record, restore, spec, verify
+from . import catalog, engine, record, restoration, restore, restore_kind, spec, verify
 from .parameters import specification
 from .registry import KINDS
 from .spec import Spec
@@ -35,7 +35,10 @@ def _run_job(request: dict[str, Any], emitter: Emitter) -> dict[str, Any]:
 
 
 def _restore_job(request: dict[str, Any], emitter: Emitter) -> dict[str, Any]:
-    return restore.run(specification(request), restore.Request.from_dict(request), emitter)
+    wanted = specification(request)
+    if wanted.kind == "postgres":
+        return restore.run(wanted, restore.Request.from_dict(request), emitter)
+    return restore_kind.run(wanted, restoration.Request.from_dict(request), emitter)
 
 
 def _verify_job(request: dict[str, Any], emitter: Emitter) -> dict[str, Any]:
@@ -65,6 +68,8 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     _verb(verbs, "run", "make a backup now", _on_run)
     listing = _verb(verbs, "list", "show the backups of a stack", _on_list)
     listing.add_argument("--json", action="store_true", help="print them as JSON")
+    names = _verb(verbs, "contents", "show every name in a backup of files or state", _on_contents)
+    names.add_argument("--id", default=catalog.LATEST, help="which one (default: the newest)")
     proof = _verb(verbs, "verify", "read a backup back in full", _on_verify)
     proof.add_argument("--id", default=catalog.LATEST, help="which one (default: the newest)")
 
@@ -100,6 +105,11 @@ def _on_run(args: argparse.Namespace) -> int:
 
 def _on_verify(args: argparse.Namespace) -> int:
     _verify(spec.load(args.stack, args.kind), args.id, _emitter())
+    return 0
+
+
+def _on_contents(args: argparse.Namespace) -> int:
+    say(restore_kind.contents(spec.load(args.stack, args.kind), args.id))
     return 0
 
 

@@ -53,6 +53,7 @@ HINTS = (
     ("exceeds max_wal_senders", "Raise max_wal_senders and restart the server."),
     ("can only write single tablespace", "Base backups of servers with further tablespaces are not supported."),
     ("permission denied", "Give the backup's user the right to read everything (role pg_read_all_data)."),
+    ("Unexpected EOF in archive", "The archive is cut off: restore another backup."),
     ("no identity matched", "The key does not belong to this backup: give the right backup_age_identity."),
     ("lock timeout", "Another session held a table for too long: run it again when it is quieter."),
 )

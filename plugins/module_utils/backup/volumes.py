@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ..common.errors import SlipwayError
-from ..common.require import load
-from ..release.daemon import PROJECT
+from ..release.daemon import PROJECT, SERVICE
 from ..release.paths import DATA, SLOTS, StackPaths
+from . import containers
 
 FILES = "project"
-SERVICE = "com.docker.compose.service"
 # Docker names a volume so that nobody named; newer versions label it too.
 ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,46}[a-z0-9])?")
@@ -56,15 +55,8 @@ def _refuse_part_of(path: str, places: Mapping[str, str]) -> None:
 
 
 def _found(stack: str, settings: Mapping[str, Any]) -> dict[str, str]:
-    docker = load("docker", "python3-docker")
-    try:
-        client = docker.from_env()
-        try:
-            return _volumes(client, stack, set(settings.get("without_services") or ()))
-        finally:
-            client.close()
-    except docker.errors.DockerException as error:
-        raise SlipwayError(f"The Docker Engine does not answer: {error}.", hint="systemctl status docker") from None
+    with containers.engine() as client:
+        return _volumes(client, stack, set(settings.get("without_services") or ()))
 
 
 def _volumes(client: Any, stack: str, without: set[str]) -> dict[str, str]:

@@ -111,7 +111,11 @@ def test_a_container_that_is_not_there_is_named(redis):
 
 
 def test_a_redis_that_dies_while_it_is_read_leaves_nothing(redis, s3):
-    script = "for i = 1, 400000 do redis.call('SET', 'i' .. i, redis.sha1hex(i) .. redis.sha1hex(-i)) end"
+    # More than the programs between Redis and the bucket hold in their buffers.
+    script = (
+        "for i = 1, 60000 do local t = {} for j = 1, 40 do t[j] = redis.sha1hex(i * 100 + j) end "
+        "redis.call('SET', 'i' .. i, table.concat(t)) end"
+    )
     redis.server.cli("eval", script, "0")
     killed = []
 

@@ -11,6 +11,7 @@ knew that all had come. Redis and redis-check-rdb end reading before it.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from .base import Part
 
 CONTENT = "redis"
 SECONDS = 60
+CONFIGURATION = ("dir", "dbfilename", "appendonly", "appenddirname", "appendfilename")
 
 
 class Redis:
@@ -48,7 +50,8 @@ class Redis:
         with emitter.phase("snapshot"):
             found = self.info()
             image = self.inspect("{{.Config.Image}}")
-        yield Snapshot(self.command("redis-cli", "--rdb", "-"), found, image)
+            configuration = self.configuration()
+        yield Snapshot(self.command("redis-cli", "--rdb", "-"), found, image, configuration)
 
     def prove(self, store: Store, known: Manifest, emitter: Emitter) -> None:
         """Every byte through redis-check-rdb, which reads each key and compares the snapshot's own checksum."""
@@ -69,7 +72,7 @@ class Redis:
     def check(self) -> Command:
         """In a container of its own, so that it takes no memory from the one that serves."""
         image = self.inspect("{{.Image}}")
-        own = ("docker", "run", "--rm", "--interactive", "--network=none", "--entrypoint=redis-check-rdb")
+        own = ("docker", "run", "--rm", "--interactive", "--network=none", "--entrypoint", "redis-check-rdb")
         return Command((*own, image, "/dev/stdin"))
 
     def inspect(self, template: str) -> str:
@@ -81,6 +84,16 @@ class Redis:
                 hint="Correct backup_redis.service, or start the stack: slipway status",
             )
         return answer.stdout.strip()
+
+    def configuration(self) -> dict[str, str]:
+        """Where this server keeps its data and in which form, for a restore that makes the same of a snapshot."""
+        found = {}
+        for name in CONFIGURATION:
+            command = self.command("redis-cli", "--no-raw", "--json", "config", "get", name)
+            answer = run(command.argv, timeout=SECONDS, env=command.env, check=False)
+            if answer.rc == 0 and answer.stdout.startswith("{"):
+                found.update(json.loads(answer.stdout))
+        return found
 
     def info(self) -> dict[str, str]:
         """What the server says of itself; also the proof that it answers and that the password is right."""
@@ -104,10 +117,11 @@ class Redis:
 
 
 class Snapshot:
-    def __init__(self, command: Command, found: dict[str, str], image: str) -> None:
+    def __init__(self, command: Command, found: dict[str, str], image: str, configuration: dict[str, str]) -> None:
         self._command = command
         self._found = found
         self._image = image
+        self._configuration = configuration
         self._taken = manifest.moment(datetime.now(timezone.utc))
 
     def parts(self) -> Iterator[Part]:
@@ -123,5 +137,10 @@ class Snapshot:
             "snapshot_time": self._taken,
             "server_version": self._found.get("redis_version", ""),
             # Counted just before the snapshot: on a busy server it differs by what was written meanwhile.
-            "details": {"image": self._image, "keys": keys},
+            "details": {
+                "image": self._image,
+                "keys": keys,
+                "used_memory": int(self._found.get("used_memory") or 0),
+                "configuration": self._configuration,
+            },
         }

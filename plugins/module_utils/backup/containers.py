@@ -1,0 +1,61 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Containers around a restore: which ones use a folder, stopped while it is exchanged, then started again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..common.errors import SlipwayError
+from ..common.require import load
+from ..release.daemon import PROJECT
+
+SECONDS = 300
+
+
+@contextmanager
+def engine() -> Iterator[Any]:
+    """The Docker client; what the daemon refuses becomes a sentence."""
+    docker = load("docker", "python3-docker")
+    try:
+        client = docker.from_env(timeout=SECONDS)
+        try:
+            yield client
+        finally:
+            client.close()
+    except docker.errors.DockerException as error:
+        raise SlipwayError(
+            f"The Docker Engine refuses or does not answer: {error}.", hint="systemctl status docker"
+        ) from None
+
+
+def using(client: Any, places: Sequence[Path]) -> list[Any]:
+    """The running containers that see any of these folders; those of data services last."""
+    wanted = [place.resolve() for place in places]
+    found = []
+    for container in client.containers.list(ignore_removed=True):
+        sources = [Path(mount["Source"]).resolve() for mount in container.attrs["Mounts"] if mount.get("Source")]
+        if any(_overlap(source, place) for source in sources for place in wanted):
+            found.append(container)
+    return sorted(found, key=lambda one: (str(one.labels.get(PROJECT, "")).endswith("-data"), one.name))
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one == other or one in other.parents or other in one.parents
+
+
+@contextmanager
+def stopped(containers: Sequence[Any]) -> Iterator[None]:
+    """In this order they stop, in the opposite one they start."""
+    try:
+        for container in containers:
+            container.stop()
+        yield
+    finally:
+        for container in reversed(containers):
+            container.start()
