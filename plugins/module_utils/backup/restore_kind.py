@@ -17,14 +17,23 @@ from .spec import Spec
 KINDS: dict[str, Any] = {"redis": restore_redis, "files": restore_files, "state": restore_files}
 
 
+def _restorer(spec: Spec) -> Any:
+    if spec.kind not in KINDS:
+        raise SlipwayError(
+            f"A backup of kind {spec.kind} is not restored by this command.",
+            hint=f"It restores {', '.join(KINDS)}; docs/restore.md names the command for every kind.",
+        )
+    return KINDS[spec.kind]
+
+
 def plan(spec: Spec, request: Request) -> dict[str, Any]:
     """What a restore would do, for check mode."""
-    found: dict[str, Any] = KINDS[spec.kind].plan(spec, request)
+    found: dict[str, Any] = _restorer(spec).plan(spec, request)
     return found
 
 
 def run(spec: Spec, request: Request, emitter: Emitter) -> dict[str, Any]:
-    done: dict[str, Any] = KINDS[spec.kind].run(spec, request, emitter)
+    done: dict[str, Any] = _restorer(spec).run(spec, request, emitter)
     return done
 
 
