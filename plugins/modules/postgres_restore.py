@@ -48,6 +48,16 @@ options:
     type: list
     elements: str
     default: []
+  time:
+    description:
+      - Bring the whole database server back as it was at this moment, from a base backup and the log that followed it.
+      - Written C(2026-11-21T12:00:00+00:00), or V(newest) for all that is in the bucket.
+      - V(beside) makes a container of the same image on no network, V(in_place) replaces the files of the stack's own.
+      - Needs a stack whose log is archived (C(backup_wal_enabled) of role P(slipway.vps.backup#role)).
+    type: str
+  timeline:
+    description: Timeline to follow with O(time). The default is the newest.
+    type: int
   maintenance_file:
     description: File that exists while the live database is swapped, such as the stack's C(/srv/<stack>/maintenance).
     type: path
@@ -77,6 +87,11 @@ EXAMPLES = r"""
     target: in_place
     schemas: [tenant_alpha]
     maintenance_file: /srv/shop/maintenance
+
+- name: Look at the server as it was before the table was dropped
+  slipway.vps.postgres_restore:
+    stack: shop
+    time: "2026-11-21T12:00:00+00:00"
 """
 
 RETURN = r"""
@@ -112,6 +127,21 @@ restore:
     rows:
       description: Rows in all of them, equal to the manifest.
       type: int
+    time:
+      description: What was asked for with O(time).
+      type: str
+    reached:
+      description: Time of the last transaction that came back, as the server tells it.
+      type: str
+    log_reaches:
+      description: Everything that was committed before this moment is in the bucket.
+      type: str
+    container:
+      description: The container that now holds the data, with O(time).
+      type: str
+    segments:
+      description: Number of files of the log that were replayed.
+      type: int
     roles_created:
       description: Roles that the server lacked.
       type: list
@@ -131,6 +161,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.slipway.vps.plugins.module_utils.agent import jobs
 from ansible_collections.slipway.vps.plugins.module_utils.backup import parameters, restore
+from ansible_collections.slipway.vps.plugins.module_utils.backup.wal import options
+from ansible_collections.slipway.vps.plugins.module_utils.backup.wal import restore as moments
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
 
 OPTIONS: dict[str, Any] = {
@@ -140,10 +172,12 @@ OPTIONS: dict[str, Any] = {
     "database": {"type": "str"},
     "schemas": {"type": "list", "elements": "str", "default": []},
     "tables": {"type": "list", "elements": "str", "default": []},
+    "time": {"type": "str"},
+    "timeline": {"type": "int"},
     "maintenance_file": {"type": "path"},
     **jobs.ARGUMENT_SPEC,
 }
-WANTED = ("id", "target", "database", "schemas", "tables", "maintenance_file")
+WANTED = ("id", "target", "database", "schemas", "tables", "time", "timeline", "maintenance_file")
 
 
 def main() -> None:
@@ -158,11 +192,22 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     request = parameters.request(module.params)
     request.update({name: module.params[name] for name in WANTED})
     request["identity_file"] = module.params["age_identity_file"]
+    if module.params["time"]:
+        return _to_a_moment(module, request)
     spec = parameters.specification(request)
     wanted = restore.Request.from_dict(request)
     if module.check_mode:
         return {"changed": True, "restore": restore.plan(spec, wanted).as_dict(spec, wanted)}
     return {"changed": True, **jobs.submit("backup.restore", request, f"restore of {spec.stack}", module.params)}
+
+
+def _to_a_moment(module: AnsibleModule, request: dict[str, Any]) -> dict[str, Any]:
+    request["kind"] = options.KIND
+    spec = parameters.specification(request)
+    wanted = moments.Request.from_dict(request)
+    if module.check_mode:
+        return {"changed": True, "restore": moments.describe(moments.plan(spec, wanted), wanted)}
+    return {"changed": True, **jobs.submit("wal.restore", request, f"restore of {spec.stack}", module.params)}
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..backup.spec import STATE_DIRECTORY
+from ..backup.wal.options import SPOOL_DIRECTORY
 from ..common import validate
 from ..common.errors import SlipwayError
 from ..common.files import read_json, remove, write_atomic
@@ -35,7 +36,8 @@ UNITS = Path("/etc/systemd/system")
 LETSENCRYPT = Path("/etc/letsencrypt")
 DEPLOY_KEYS = Path("/var/lib/slipway/deploy/.ssh/authorized_keys")
 BACKUPS = Path("/var/backups/slipway")
-TIMERS = ("slipway-backup@{}.timer", "slipway-verify@{}.timer")
+TIMERS = ("slipway-backup@{}.timer", "slipway-verify@{}.timer", "slipway-base@{}.timer")
+WAL_UNIT = "slipway-wal@{}.service"
 BOOT_UNIT = "slipway-stack@{}.service"
 CERTBOT_SECONDS = 120
 
@@ -102,7 +104,7 @@ def _nginx(host: Host) -> Iterator[Thing]:
 
 
 def _units(stack: str) -> Iterator[Thing]:
-    for pattern in (BOOT_UNIT, *TIMERS):
+    for pattern in (BOOT_UNIT, WAL_UNIT, *TIMERS):
         unit = pattern.format(stack)
         asked = [run(["systemctl", verb, unit], timeout=20, check=False) for verb in ("is-enabled", "is-active")]
         if any(answer.stdout.strip() in ("enabled", "active", "activating") for answer in asked):
@@ -151,7 +153,8 @@ def _data(host: Host) -> Iterator[Thing]:
         if volume in wanted:
             yield Thing("volume", volume)
     stack = host.paths.stack
-    yield from _there("directory", (local_backups(stack), STATE_DIRECTORY / stack, host.paths.root))
+    spool = SPOOL_DIRECTORY / stack
+    yield from _there("directory", (local_backups(stack), STATE_DIRECTORY / stack, spool, host.paths.root))
 
 
 def volume_names(host: Host) -> set[str]:

@@ -208,6 +208,8 @@ def _backup(variables: Variables) -> Iterator[dict[str, Any]]:
     for work in ("backup", "verify"):
         unit = f"slipway-{work}@{stack}.timer"
         yield {"name": unit, "type": "systemd", "target": unit, "enabled": True, "group": INSIDE}
+    if variables.get("health_wal"):
+        yield {"name": "log in the bucket", "type": "wal_lag", "target": stack, "group": INSIDE}
 
 
 def _units(variables: Variables) -> Iterator[dict[str, Any]]:

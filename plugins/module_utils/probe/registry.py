@@ -19,6 +19,7 @@ from .types.redis import Redis
 from .types.systemd import Systemd
 from .types.tcp import Tcp
 from .types.tls import Tls
+from .types.wal_lag import WalLag
 from .types.websocket import Websocket
 
 CLASSES: tuple[type[ProbeType], ...] = (
@@ -34,6 +35,7 @@ CLASSES: tuple[type[ProbeType], ...] = (
     Systemd,
     Tcp,
     Tls,
+    WalLag,
     Websocket,
 )
 TYPES: dict[str, type[ProbeType]] = {cls.name: cls for cls in CLASSES}

@@ -32,6 +32,7 @@ SHOP = {
     "health_units": ["nginx.service", {"unit": "certbot.timer", "max_age": 90000}],
     "health_disks": ["/"],
     "health_backup": True,
+    "health_wal": True,
     "health_probes": [{"name": "mine", "type": "tcp", "target": "127.0.0.1:25"}],
     "health_outside_ca_file": "ca file.pem",
     "health_outside_address": "10.0.0.7",

@@ -11,6 +11,7 @@ import json
 import signal
 import threading
 from collections.abc import Callable
+from datetime import datetime, timezone
 from types import FrameType
 from typing import Any
 
@@ -23,12 +24,14 @@ from ..parameters import specification
 from ..restore import BESIDE, IN_PLACE
 from ..spec import Spec
 from . import options, prune, restore, status
+from .archive import parse_moment
 from .options import KIND, WalOptions, spool_directory
 from .receiver import Receiver
 from .server import Server
 from .shipper import Shipper
 
 START_SECONDS = 30
+LATE_SECONDS = 60.0
 
 
 def restore_job(request: dict[str, Any], emitter: Emitter) -> dict[str, Any]:
@@ -149,19 +152,20 @@ def _on_status(args: argparse.Namespace) -> int:
     if not known:
         say(f"The log of {spec.stack} was never shipped. Start it: systemctl start slipway-wal@{spec.stack}")
         return 1
-    say(
-        f"Everything committed before {known['covered'] or 'no known moment'} is in the bucket (as of {known['time']})."
-    )
-    say(
-        f"Behind the server: {known['lag_bytes']} bytes, {known['lag_seconds']} s. Spool: {known['spool_bytes']} bytes."
-    )
+    covered = parse_moment(known["covered"])
+    behind = (datetime.now(timezone.utc) - covered).total_seconds() if covered else None
+    if behind is None:
+        say("Nothing is in the bucket yet.")
+    else:
+        say(f"Everything committed before {known['covered']} is in the bucket: {behind:.1f} s ago.")
+    say(f"Behind the server: {known['lag_bytes']} bytes. Spool: {known['spool_bytes']} bytes.")
     slot = known["slot"]
     say(f"Slot: {slot.get('status') or 'none'}, {'active' if slot.get('active') else 'not active'}.")
     if known["base_wanted"]:
         say(f"A base backup is needed: {known['base_wanted']}.")
     if known["failure"]:
         complain(known["failure"])
-    return 1 if known["failure"] else 0
+    return 1 if known["failure"] or behind is None or behind > LATE_SECONDS else 0
 
 
 def _receiver(spec: Spec) -> Receiver:
