@@ -47,6 +47,7 @@ class Ledger:
             "stack_tenants": {},
             "tenants_list": [],
             "backup_s3_prefix": f"{server.name}-ledger",
+            "backup_redis": {},
             "stack_observe": 1,
             "stack_drain_websocket": 2,
             "stack_health_timeout": 60,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from types import FrameType
 from typing import Any
@@ -24,6 +24,7 @@ from .spec import Spec
 from .store import stores
 
 MEGABYTE = 1_000_000
+ALL = "all"
 
 
 def _run_job(request: dict[str, Any], emitter: Emitter) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     listing.add_argument("--json", action="store_true", help="print them as JSON")
     names = _verb(verbs, "contents", "show every name in a backup of files or state", _on_contents)
     names.add_argument("--id", default=catalog.LATEST, help="which one (default: the newest)")
-    proof = _verb(verbs, "verify", "read a backup back in full", _on_verify)
+    proof = _verb(verbs, "verify", "read a backup back in full", _on_verify, (ALL,))
     proof.add_argument("--id", default=catalog.LATEST, help="which one (default: the newest)")
 
 
@@ -79,10 +80,12 @@ def _verb(
     name: str,
     text: str,
     func: Callable[[argparse.Namespace], int],
+    more_kinds: Sequence[str] = (),
 ) -> argparse.ArgumentParser:
     verb = verbs.add_parser(name, help=text)
     verb.add_argument("stack", help="the stack's name, see /etc/slipway/backup")
-    verb.add_argument("--kind", choices=sorted(KINDS), default="postgres", help="what of it (default: the database)")
+    kinds = [*sorted(KINDS), *more_kinds]
+    verb.add_argument("--kind", choices=kinds, default="postgres", help="what of it (default: the database)")
     verb.set_defaults(func=func)
     return verb
 
@@ -104,8 +107,22 @@ def _on_run(args: argparse.Namespace) -> int:
 
 
 def _on_verify(args: argparse.Namespace) -> int:
-    _verify(spec.load(args.stack, args.kind), args.id, _emitter())
-    return 0
+    emitter = _emitter()
+    if args.kind != ALL:
+        _verify(spec.load(args.stack, args.kind), args.id, emitter)
+        return 0
+    failed = [kind for kind in spec.kinds(args.stack) if not _verified(spec.load(args.stack, kind), emitter)]
+    return 1 if failed else 0
+
+
+def _verified(wanted: Spec, emitter: Emitter) -> bool:
+    """One kind that cannot be read is no reason not to look at the others."""
+    try:
+        _verify(wanted, catalog.LATEST, emitter)
+    except SlipwayError as error:
+        complain(f"{wanted.kind}: {error}")
+        return False
+    return True
 
 
 def _on_contents(args: argparse.Namespace) -> int:

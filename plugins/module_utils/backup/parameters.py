@@ -24,6 +24,11 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "client_directory": {"type": "path"},
     "lock_wait": {"type": "float", "default": 600.0},
 }
+# What is backed up beside the database; its configuration is always the installed one.
+KIND_SPEC: dict[str, dict[str, Any]] = {
+    "stack": {"type": "str", "required": True},
+    "kind": {"type": "str", "choices": ["redis", "files", "state"], "required": True},
+}
 
 
 def request(params: Mapping[str, Any]) -> dict[str, Any]:

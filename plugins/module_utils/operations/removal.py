@@ -36,7 +36,14 @@ UNITS = Path("/etc/systemd/system")
 LETSENCRYPT = Path("/etc/letsencrypt")
 DEPLOY_KEYS = Path("/var/lib/slipway/deploy/.ssh/authorized_keys")
 BACKUPS = Path("/var/backups/slipway")
-TIMERS = ("slipway-backup@{}.timer", "slipway-verify@{}.timer", "slipway-base@{}.timer")
+TIMERS = (
+    "slipway-backup@{}.timer",
+    "slipway-backup-redis@{}.timer",
+    "slipway-backup-files@{}.timer",
+    "slipway-backup-state@{}.timer",
+    "slipway-verify@{}.timer",
+    "slipway-base@{}.timer",
+)
 WAL_UNIT = "slipway-wal@{}.service"
 BOOT_UNIT = "slipway-stack@{}.service"
 CERTBOT_SECONDS = 120

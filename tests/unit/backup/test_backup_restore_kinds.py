@@ -84,7 +84,7 @@ def test_files_come_back_into_place_and_a_container_sees_them(files):
         assert docker("exec", name, "cat", "/uploads/photo") == b"good"
         assert docker("exec", name, "ls", "/uploads") == b"photo\n"
     finally:
-        docker("rm", "--force", "--time=0", name, check=False)
+        docker("rm", "--force", "--volumes", name, check=False)
     kept = files.uploads.with_name(done["before"][0].rsplit("/", 1)[-1])
     assert (kept / "photo").read_text() == "overwritten" and (kept / "new").exists()
 
