@@ -209,6 +209,8 @@ def _backup(variables: Variables) -> Iterator[dict[str, Any]]:
         unit = f"slipway-{work}@{stack}.timer"
         yield {"name": unit, "type": "systemd", "target": unit, "enabled": True, "group": INSIDE}
     if variables.get("health_wal"):
+        base = {"type": "backup_age", "target": stack, "kind": "base", "group": INSIDE}
+        yield {"name": "last base backup", **base}
         yield {"name": "log in the bucket", "type": "wal_lag", "target": stack, "group": INSIDE}
 
 

@@ -6,17 +6,22 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from datetime import datetime, timezone
+from functools import partial
 
 import pytest
 
+from ansible_collections.slipway.vps.plugins.module_utils.agent import cli
+from ansible_collections.slipway.vps.plugins.module_utils.backup import spec as specs
 from ansible_collections.slipway.vps.plugins.module_utils.backup.wal import restore
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
+from ansible_collections.slipway.vps.plugins.module_utils.common.files import write_json
 
 from .conftest import BUCKET
-from .wal_server import Load, ask, docker, restored
+from .wal_server import PASSWORD, USER, Load, ask, docker, restored
 
 RPO_SECONDS = 15.0
 
@@ -134,3 +139,48 @@ def test_an_encrypted_log_needs_its_key(stack, tmp_path, s3):
         restore.plan(stack.but(identity_file="").spec, restore.Request())
     result = restored(stack, identity_file=str(key))
     assert ask(result, "SELECT note FROM orders") == "very readable words"
+
+
+def test_the_command_works_with_the_configuration_that_the_role_writes(stack, tmp_path, monkeypatch, capsys):
+    """Status, base backup, plan, refusal and the end of it, as an administrator types them."""
+    options = stack.spec.s3
+    configuration = {
+        "version": 1,
+        "stack": stack.spec.stack,
+        "database": {
+            "login_container": stack.database.name,
+            "login_user": USER,
+            "login_password": PASSWORD,
+            "login_db": USER,
+        },
+        "s3": options.as_dict(),
+        "local_directory": str(tmp_path / "local"),
+        "kinds": {"base": {"local": False, "ship_seconds": 1, "keep": {"s3": {"days": 7}}}},
+    }
+    monkeypatch.setattr(specs, "CONFIG_DIRECTORY", tmp_path)
+    write_json(tmp_path / f"{stack.spec.stack}.json", configuration)
+    slipway = partial(run_command, capsys, stack.spec.stack)
+    assert "was never shipped" in slipway("status", status=1)
+    stack.ship()
+    stack.until(lambda known: known.get("slot", {}).get("active"))
+    slipway("base")
+    assert not list((tmp_path / "local").rglob("*"))
+    stack.shipped()
+    assert "is in the bucket" in slipway("status")
+    planned = json.loads(slipway("restore", "--plan"))
+    assert planned["segments"] >= 1 and planned["timeline"] == 1
+    assert "Say that you mean it with --confirm" in slipway("restore", "--target", "in_place", status=1)
+    assert "is not a time with its offset" in slipway("restore", "--time", "noon", status=1)
+    said = slipway("restore")
+    assert f"in container {stack.spec.stack}-restored-" in said
+    stack.kill()
+    slipway("drop")
+    assert stack.database.query("SELECT count(*) FROM pg_replication_slots") == [(0,)]
+    assert docker("ps", "--all", "--quiet", "--filter", f"name=^slipway-wal-{stack.spec.stack}$") == ""
+
+
+def run_command(capsys, stack, verb, *words, status=0):
+    """What it said, on both channels."""
+    assert cli.main(["wal", verb, stack, *words]) == status
+    said = capsys.readouterr()
+    return said.out + said.err

@@ -201,6 +201,15 @@ def test_the_base_backup_is_the_newest_that_was_finished_by_then():
         choose([], Target(), "shop")
 
 
+def test_the_base_backup_of_a_new_empty_server_is_not_taken_for_that_of_the_lost_one():
+    lost, fresh = base(10, 11, 24), base(3, 4, 48, system="new")
+    with pytest.raises(SlipwayError, match="2 different database servers") as caught:
+        choose([lost, fresh], Target(), "shop")
+    assert "base-10" in str(caught.value) and "base-3" in str(caught.value)
+    assert choose([lost, fresh], Target(base="base-10"), "shop") is lost
+    assert choose([lost, fresh], Target(START + timedelta(hours=47)), "shop") is lost
+
+
 @given(st.lists(st.integers(0, 40), max_size=5), st.sets(st.integers(0, 40)), st.booleans())
 def test_no_segment_goes_that_a_kept_base_backup_needs(firsts, have, is_current):
     names = {Segment(1, number, SIZE).name: number for number in have}

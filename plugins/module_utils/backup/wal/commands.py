@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import Callable
 from datetime import datetime, timezone
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -19,6 +20,7 @@ from ...common.errors import SlipwayError
 from ...common.events import Emitter, sentence
 from ...common.process import run
 from ...common.terminal import complain, say
+from ...common.version import __version__
 from .. import engine, record, verify
 from ..parameters import specification
 from ..restore import BESIDE, IN_PLACE
@@ -32,6 +34,7 @@ from .shipper import Shipper
 
 START_SECONDS = 30
 LATE_SECONDS = 60.0
+VERSION_FILE = Path("/usr/lib/slipway/VERSION")
 
 
 def restore_job(request: dict[str, Any], emitter: Emitter) -> dict[str, Any]:
@@ -101,8 +104,16 @@ def _on_ship(args: argparse.Namespace) -> int:
         if started.rc != 0:
             emitter.info(f"{unit} cannot be started. Make one with: slipway wal base {spec.stack}")
 
-    Shipper(spec, WalOptions.from_dict(spec.settings), emitter, base_wanted).run(stop)
+    Shipper(spec, WalOptions.from_dict(spec.settings), emitter, base_wanted).run(stop, _is_installed)
     return 0
+
+
+def _is_installed() -> bool:
+    """Whether this is still the agent that is installed; the service starts the new one."""
+    try:
+        return VERSION_FILE.read_text(encoding="utf-8").strip() == __version__
+    except OSError:
+        return True
 
 
 def make_base(spec: Spec, emitter: Emitter, *, read_back: bool) -> dict[str, Any]:
@@ -110,7 +121,11 @@ def make_base(spec: Spec, emitter: Emitter, *, read_back: bool) -> dict[str, Any
     made = engine.run(spec, emitter)
     identity = str(made["backup"]["id"])
     if read_back:
-        verify.verify(spec, identity, emitter)
+        try:
+            verify.verify(spec, identity, emitter)
+        except SlipwayError as error:
+            record.failure(spec, "verify", str(error))
+            raise
         record.verified(spec, identity)
     made["log_deleted"] = prune.run(spec, str(made["backup"]["details"]["system"]), made["warnings"])
     return made

@@ -77,6 +77,15 @@ def choose(bases: Sequence[BaseBackup], target: Target, stack: str) -> BaseBacku
             "No such base backup is complete: an object is missing or has another size than its manifest says.",
             hint=f"List them with: slipway backup list {stack} --kind base",
         )
+    systems = {one.system: one for one in sorted(complete, key=lambda one: one.stopped)}
+    if target.time is None and len(systems) > 1:
+        # A new server in the place of a lost one soon has a base backup too: of its own empty database.
+        newest = "; ".join(f"{one.id} of {one.stopped}" for one in systems.values())
+        raise SlipwayError(
+            f"The bucket has base backups of {len(systems)} different database servers of stack {stack}, and which one "
+            "is meant cannot be guessed.",
+            hint=f"Name its newest one (restore_id, --id): {newest}.",
+        )
     fitting = [one for one in complete if target.time is None or one.stopped <= target.time]
     if not fitting:
         raise SlipwayError(

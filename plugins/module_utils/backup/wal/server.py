@@ -90,6 +90,7 @@ class Server:
         self._options = options
         self._wal = wal
         self._connection: Connection | None = None
+        self._limited = False
 
     def close(self) -> None:
         if self._connection is not None:
@@ -156,11 +157,15 @@ class Server:
         def ask(cursor: Any) -> bool:
             cursor.execute(LIMIT)
             if cursor.fetchone()[0] != UNLIMITED:
+                self._limited = False
                 return False
+            if self._limited:
+                raise SlipwayError("it stays unlimited, as on the server's command line.")
             sql = require.load("psycopg2.sql", "python3-psycopg2")
             value = sql.Literal(f"{self._wal.keep_bytes // (1024 * 1024)}MB")
             cursor.execute(sql.SQL("ALTER SYSTEM SET max_slot_wal_keep_size = {}").format(value))
             cursor.execute("SELECT pg_reload_conf()")
+            self._limited = True
             return True
 
         try:

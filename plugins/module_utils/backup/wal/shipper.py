@@ -71,10 +71,11 @@ class Shipper:
         self._asked = self._looked = self._told = 0.0
         self.status = Status(spec.stack)
 
-    def run(self, stop: threading.Event) -> None:
-        """Until told to stop; then once more, and the receiver ends, as nobody would look after it."""
+    def run(self, stop: threading.Event, is_current: Callable[[], bool] = lambda: True) -> None:
+        """Until told to stop, or replaced by another version; then once more, and the receiver ends, as nobody would
+        look after it."""
         with FileLock(self._directory / LOCK, wait=LOCK_WAIT, what=f"ship the log of {self._spec.stack}"):
-            while not stop.is_set():
+            while not stop.is_set() and is_current():
                 started = time.monotonic()
                 self.turn()
                 stop.wait(max(0.2, self._wal.ship_seconds - (time.monotonic() - started)))
