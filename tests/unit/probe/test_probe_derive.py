@@ -33,6 +33,7 @@ SHOP = {
     "health_disks": ["/"],
     "health_backup": True,
     "health_wal": True,
+    "health_backup_kinds": ["redis", "files"],
     "health_probes": [{"name": "mine", "type": "tcp", "target": "127.0.0.1:25"}],
     "health_outside_ca_file": "ca file.pem",
     "health_outside_address": "10.0.0.7",
@@ -112,6 +113,9 @@ def test_units_disks_and_own_probes(shop):
     inside, _outside, _found = shop
     assert inside["certbot.timer"]["max_age"] == 90000
     assert {"nginx.service", "disk /", "memory", "mine", "last backup", "slipway-backup@shop.timer"} <= set(inside)
+    assert inside["last backup of files"]["kind"] == "files"
+    assert inside["last backup of redis"]["fail_hours"] == 14.0
+    assert "slipway-backup-redis@shop.timer" in inside
 
 
 def test_from_outside_the_sites_answer_and_the_databases_do_not(shop):
