@@ -40,13 +40,10 @@ def using(client: Any, places: Sequence[Path]) -> list[Any]:
     found = []
     for container in client.containers.list(ignore_removed=True):
         sources = [Path(mount["Source"]).resolve() for mount in container.attrs["Mounts"] if mount.get("Source")]
-        if any(_overlap(source, place) for source in sources for place in wanted):
+        # One that sees a folder above (a monitor with the whole host, say) finds what is exchanged by its name.
+        if any(source == place or place in source.parents for source in sources for place in wanted):
             found.append(container)
     return sorted(found, key=lambda one: (str(one.labels.get(PROJECT, "")).endswith("-data"), one.name))
-
-
-def _overlap(one: Path, other: Path) -> bool:
-    return one == other or one in other.parents or other in one.parents
 
 
 @contextmanager
@@ -57,5 +54,19 @@ def stopped(containers: Sequence[Any]) -> Iterator[None]:
             container.stop()
         yield
     finally:
-        for container in reversed(containers):
+        _start(list(reversed(containers)))
+
+
+def _start(containers: Sequence[Any]) -> None:
+    """All of them; one that does not start keeps no other one down."""
+    docker = load("docker", "python3-docker")
+    failed = []
+    for container in containers:
+        try:
             container.start()
+        except docker.errors.APIError as error:
+            failed.append(f"{container.name} ({error.explanation})")
+    if failed:
+        raise SlipwayError(
+            f"What was stopped does not start again: {', '.join(failed)}.", hint="Look at it with: slipway status"
+        )

@@ -6,16 +6,18 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import socket
 import subprocess
 import threading
+from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from ansible_collections.slipway.vps.plugins.module_utils.backup import catalog, engine, record, spec, verify
+from ansible_collections.slipway.vps.plugins.module_utils.backup import catalog, commands, engine, record, spec, verify
 from ansible_collections.slipway.vps.plugins.module_utils.backup.kinds import files as kind_files
 from ansible_collections.slipway.vps.plugins.module_utils.backup.retention import Policy
 from ansible_collections.slipway.vps.plugins.module_utils.backup.store import stores
@@ -324,3 +326,31 @@ def test_a_configuration_says_which_kinds_there_are(tmp_path, monkeypatch):
         with pytest.raises(SlipwayError, match=f"no backup of kind {missing}") as caught:
             spec.load("shop", missing)
         assert "files, redis" in caught.value.hint
+
+
+def test_the_command_reads_the_newest_of_every_kind_back(files, s3, tmp_path, monkeypatch, capsys):
+    """One kind that cannot be read makes the status bad, and the others are looked at all the same."""
+    monkeypatch.setattr(spec, "CONFIG_DIRECTORY", tmp_path)
+    config = {
+        "stack": files.stack,
+        "s3": asdict(files.spec.s3),
+        "kinds": {"files": dict(files.spec.settings), "redis": {"container": "not-there"}},
+    }
+    (tmp_path / f"{files.stack}.json").write_text(json.dumps(config))
+    parser = argparse.ArgumentParser()
+    commands.register(parser.add_subparsers())
+
+    def run(*words):
+        asked = parser.parse_args(["backup", *words])
+        return asked.func(asked)
+
+    assert run("run", files.stack, "--kind", "files") == 0
+    assert run("verify", files.stack, "--kind", "all") == 1
+    assert "redis: The stack" in capsys.readouterr().err
+    assert catalog.entries(stores(files.spec))[0].verified
+    assert run("contents", files.stack, "--kind", "files") == 0
+    assert "./init.sql" in capsys.readouterr().out
+    assert run("list", files.stack, "--kind", "files") == 0
+    assert "verified" in capsys.readouterr().out
+    with pytest.raises(SlipwayError, match="no list of names"):
+        run("contents", files.stack, "--kind", "redis")

@@ -184,6 +184,20 @@ def test_redis_serves_the_snapshot_again(redis, appendonly):
     _forget(done["before"])
 
 
+def test_a_service_that_does_not_find_the_data_gets_its_own_back(redis):
+    """It was changed to read its append-only file from elsewhere: with the restored folder it would start empty."""
+    back_up(redis.spec)
+    docker("rm", "--force", redis.server.name)
+    redis.server.arguments = (*redis.server.arguments, "--appenddirname", "elsewhere")
+    redis.server.start()
+    redis.server.cli("set", "live", "1")
+    with pytest.raises(SlipwayError, match="started without the restored keys"):
+        bring_back(redis.spec, target="in_place")
+    redis.server.wait()
+    assert redis.server.cli("get", "live") == b"1"
+    assert not catalog.entries(stores(redis.spec))[0].restored
+
+
 def test_redis_beside_touches_nothing(redis):
     back_up(redis.spec)
     redis.server.cli("set", "since then", "1")
@@ -221,6 +235,23 @@ def test_too_little_memory_is_found_first(redis, monkeypatch):
     monkeypatch.setattr(f"{module}._available_memory", lambda: 1000)
     with pytest.raises(SlipwayError, match="A second Redis with this snapshot needs"):
         bring_back(redis.spec, target="in_place")
+
+
+def test_a_container_that_sees_the_whole_host_is_not_stopped(files):
+    if not images():
+        pytest.skip("no image to run a container from is on this machine (make lab)")
+    back_up(files.spec)
+    name = f"{files.stack}-monitor"
+    try:
+        docker(
+            *("run", "--detach", "--name", name, "--volume", "/:/host:ro", "--entrypoint=sleep"),
+            *(next(iter(images().values())), "1000"),
+        )
+        started = docker("inspect", "--format={{.State.StartedAt}}", name)
+        bring_back(files.spec, target="in_place", contents=["project"])
+        assert docker("inspect", "--format={{.State.StartedAt}}", name) == started
+    finally:
+        docker("rm", "--force", "--volumes", name, check=False)
 
 
 def _replace(s3, kept, identity, plain):
