@@ -33,3 +33,22 @@ def test_a_dropped_table_comes_back(vps: Any, web: Any, playbook: Any, objects: 
     assert web.ask("alpha.shop.test", "/products").status == 503
     playbook("restore", "--extra-vars", "restore_target=in_place restore_confirm=shop")
     assert web.products("alpha.shop.test") == wanted
+
+
+def test_redis_comes_back(vps: Any, playbook: Any) -> None:
+    redis = "docker exec shop-data-redis-1 redis-cli"
+    vps.check_output(f"{redis} set slipway-test kept")
+    playbook("backup", "--extra-vars", "backup_kind=redis")
+    vps.check_output(f"{redis} set slipway-test lost")
+    playbook("restore", "--extra-vars", "backup_kind=redis restore_target=in_place restore_confirm=shop")
+    assert vps.check_output(f"{redis} get slipway-test") == "kept"
+
+
+def test_uploads_come_back(vps: Any, playbook: Any) -> None:
+    uploads = vps.check_output("docker volume inspect --format '{{.Mountpoint}}' shop_uploads")
+    vps.check_output(f"echo kept > {uploads}/slipway-test")
+    playbook("backup", "--extra-vars", "backup_kind=files")
+    vps.check_output(f"echo lost > {uploads}/slipway-test")
+    wanted = '{"backup_kind": "files", "restore_contents": ["volume-shop_uploads"]}'
+    playbook("restore", "--extra-vars", wanted, "-e", "restore_target=in_place restore_confirm=shop")
+    assert vps.check_output(f"cat {uploads}/slipway-test") == "kept"
