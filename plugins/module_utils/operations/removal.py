@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..backup.restoration import RESTORED
 from ..backup.spec import STATE_DIRECTORY
 from ..backup.wal.options import SPOOL_DIRECTORY
 from ..common import validate
@@ -160,8 +161,8 @@ def _data(host: Host) -> Iterator[Thing]:
         if volume in wanted:
             yield Thing("volume", volume)
     stack = host.paths.stack
-    spool = SPOOL_DIRECTORY / stack
-    yield from _there("directory", (local_backups(stack), STATE_DIRECTORY / stack, spool, host.paths.root))
+    below = (place / stack for place in (STATE_DIRECTORY, SPOOL_DIRECTORY, RESTORED))
+    yield from _there("directory", (local_backups(stack), *below, host.paths.root))
 
 
 def volume_names(host: Host) -> set[str]:

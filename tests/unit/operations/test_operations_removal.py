@@ -37,7 +37,7 @@ def host(tmp_path, monkeypatch) -> Any:
     ):
         paths.release(number).mkdir(parents=True)
         (paths.release(number) / "override.blue.json").write_text(json.dumps({"services": {}, "volumes": volumes}))
-    for name in ("CONFIGURATION", "BACKUPS", "STATE_DIRECTORY", "LETSENCRYPT"):
+    for name in ("CONFIGURATION", "BACKUPS", "STATE_DIRECTORY", "RESTORED", "LETSENCRYPT"):
         monkeypatch.setattr(removal, name, tmp_path / name.lower())
     daemon = SimpleNamespace(volume_names=lambda: ["other", "shop_data", "shop_up2"])
     return SimpleNamespace(paths=paths, daemon=daemon)
@@ -46,6 +46,13 @@ def host(tmp_path, monkeypatch) -> Any:
 def test_volumes_are_those_that_the_releases_pinned_and_that_are_there(host):
     assert removal.volume_names(host) == {"shop_data", "shop_up"}
     assert [thing.name for thing in removal._data(host) if thing.kind == "volume"] == ["shop_data"]
+
+
+def test_what_was_restored_beside_is_data_too(host):
+    (removal.RESTORED / "shop" / "state").mkdir(parents=True)
+    (removal.RESTORED / "other").mkdir()
+    assert str(removal.RESTORED / "shop") in [thing.name for thing in removal._data(host)]
+    assert str(removal.RESTORED / "other") not in [thing.name for thing in removal._data(host)]
 
 
 def test_local_backups_are_where_the_role_put_them(host, tmp_path):
