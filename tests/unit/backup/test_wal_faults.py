@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 import threading
 import time
 
@@ -16,6 +17,7 @@ import pytest
 from ansible_collections.slipway.vps.plugins.module_utils.backup.retention import Policy
 from ansible_collections.slipway.vps.plugins.module_utils.backup.wal import restore
 from ansible_collections.slipway.vps.plugins.module_utils.backup.wal import shipper as wal_shipper
+from ansible_collections.slipway.vps.plugins.module_utils.backup.wal.options import spool_directory
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
 
 from .conftest import BUCKET
@@ -134,6 +136,24 @@ def test_a_receiver_that_went_away_and_a_database_that_was_restarted(loaded, shi
     status = caught_up(shipper)
     assert not status.base_wanted
     assert ask(restored(loaded), "SELECT string_agg(note, '' ORDER BY note) FROM load") == "ab"
+
+
+def test_a_spool_that_somebody_removed_is_never_taken_for_shipped(loaded, shipper):
+    loaded.database.query("INSERT INTO load VALUES ('seen')")
+    caught_up(shipper)
+    [line] = [entry for entry in spool_directory(loaded.spec).iterdir() if entry.is_dir()]
+    shutil.rmtree(line)
+    gone = time.time()
+    # Too little for a new segment: the receiver goes on in the file that nobody sees any more.
+    loaded.database.query("INSERT INTO load VALUES ('unseen')")
+    status = turns(shipper, lambda status: "somebody removed it" in status.failure)
+    assert moment(status.covered) < gone
+    turns(shipper, lambda status: not status.failure and status.slot.get("active"))
+    write(loaded, 1)
+    status = caught_up(shipper)
+    # The server still had it.
+    assert not status.base_wanted
+    assert ask(restored(loaded), "SELECT count(*) FROM load") == "2002"
 
 
 def test_a_slot_that_the_server_gave_up_asks_for_a_new_base_backup(stack, monkeypatch):

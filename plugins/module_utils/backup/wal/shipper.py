@@ -42,6 +42,7 @@ BASE_SECONDS = 900.0
 BASE_LOOK_SECONDS = 60.0
 MOST_SAMPLES = 10_000
 SETTLED_SECONDS = 1.0
+MISSED_TURNS = 3
 # The receiver starts again when this much of the spool's room is free.
 RESUME = 0.5
 
@@ -67,6 +68,7 @@ class Shipper:
         self._histories: set[str] = set()
         self._partial: tuple[str, float] | None = None
         self._full = False
+        self._missed = 0
         self._reason = "there is none yet"
         self._asked = self._looked = self._told = 0.0
         self.status = Status(spec.stack)
@@ -171,7 +173,7 @@ class Shipper:
         over = {line.name for line in lines if identity and line.name != identity.line}
         for line in lines:
             self._ship_line(line, size, is_over=line.name in over)
-        reached = state.restart if state else None
+        reached = self._reached(identity, state, size)
         covered = self._covered(reached)
         for line in lines:
             self._ship_partial(line, size, covered)
@@ -183,6 +185,28 @@ class Shipper:
             self.status.shipped = format_lsn(reached)
             self.status.covered = covered or self.status.covered
             self._tell_position(identity)
+
+    def _reached(self, identity: Identity | None, state: SlotState | None, size: int) -> int | None:
+        """How far the receiver has written, if what it says it has is really there."""
+        if identity is None or state is None or state.restart is None:
+            return None
+        line = self._spool.line(identity.line)
+        here = Segment.at(identity.timeline, state.restart, size)
+        before = Segment(here.timeline, here.number - 1, size)
+        held = line is not None and (line.file(here).exists() or line.file(here, partial=True).exists())
+        if held or (state.restart == here.start and self._chain.shipped(identity.line, before)):
+            self._missed = 0
+            return state.restart
+        # A receiver that has just begun has not written yet; one that never shows anything writes somewhere else.
+        self._missed += 1 if state.active else 0
+        if self._missed >= MISSED_TURNS:
+            self._missed = 0
+            self._receiver.stop()
+            raise SlipwayError(
+                f"What was received is not in {self._directory}: somebody removed it. The receiver is started anew.",
+                hint="If log is missing in the bucket now, a new base backup is made.",
+            )
+        return None
 
     def _covered(self, reached: int | None) -> str:
         """The last moment at which the server was not further than what is shipped now."""
