@@ -96,7 +96,7 @@ def run(spec: Spec, request: Request, emitter: Emitter) -> dict[str, Any]:
                     restoration.unpack(found, name, extraction(place), emitter)
             if request.target == IN_PLACE:
                 with emitter.phase("swap"):
-                    result["before"] = _into_place(found, request, targets, into)
+                    result["before"] = _into_place(found, request, targets, into, emitter)
         except BaseException:
             for place in made:
                 shutil.rmtree(place, ignore_errors=True)
@@ -105,13 +105,18 @@ def run(spec: Spec, request: Request, emitter: Emitter) -> dict[str, Any]:
     return {"restore": {**result, "seconds": round(time.monotonic() - started, 2)}, "changed": True}
 
 
-def _into_place(found: Found, request: Request, targets: dict[str, Path], fresh: dict[str, Path]) -> list[str]:
+def _into_place(
+    found: Found, request: Request, targets: dict[str, Path], fresh: dict[str, Path], emitter: Emitter
+) -> list[str]:
     """A container keeps the folder that it was started with, so those that see one are stopped meanwhile."""
     lock = FileLock(StackPaths(found.spec.stack).lock, wait=found.spec.lock_wait, what=f"restore {found.spec.stack}")
     with lock, containers.engine() as client:
         users = containers.using(client, list(targets.values()))
         with maintenance(request.maintenance_file), containers.stopped(users):
-            return restoration.exchange([(targets[name], fresh[name]) for name in targets], found.backup.id)
+            kept = restoration.exchange([(targets[name], fresh[name]) for name in targets], found.backup.id)
+            # Told now: a container that does not start again would end the job without its result.
+            emitter.info(f"What was replaced is kept as {', '.join(kept)}.")
+            return kept
 
 
 def extraction(place: Path) -> Command:
