@@ -36,7 +36,7 @@ def run(spec: Spec, emitter: Emitter) -> dict[str, Any]:
             made, warnings = Run(spec, emitter).make()
             deleted = _retain(spec, emitter, warnings)
     except SlipwayError as error:
-        record.failure(spec, "backup", str(error))
+        record.failure(spec, record.BACKUP, str(error))
         raise
     emitter.info(f"Backup {made.id}: {made.total_bytes()} bytes at {' and '.join(spec.destinations())}.")
     return {"backup": made.as_dict(), "deleted": deleted, "warnings": warnings, "changed": True}

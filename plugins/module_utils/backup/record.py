@@ -16,6 +16,8 @@ from .spec import Spec
 
 LAST = "last.json"
 RUNNING = "running.json"
+# Work that ends well or badly.
+BACKUP, VERIFY = "backup", "verify"
 
 
 def last(spec: Spec) -> dict[str, Any]:
@@ -25,22 +27,51 @@ def last(spec: Spec) -> dict[str, Any]:
 
 
 def success(spec: Spec, known: manifest.Manifest) -> None:
-    _update(spec, "success", {"id": known.id, "time": known.snapshot_time, "bytes": known.total_bytes()})
+    facts = {
+        "id": known.id,
+        "time": known.snapshot_time,
+        "finished": known.finished,
+        "seconds": known.seconds,
+        "bytes": known.total_bytes(),
+        "dump_bytes": known.dump_bytes,
+        "rows": sum(known.tables.values()) if known.row_counts and known.tables else None,
+    }
+    _update(spec, BACKUP, success=facts)
 
 
 def verified(spec: Spec, identity: str) -> None:
-    _update(spec, "verified", {"id": identity, "time": manifest.moment(datetime.now(timezone.utc))})
+    _update(spec, VERIFY, verified={"id": identity, "time": _now()})
+
+
+def confirmed(spec: Spec, identity: str) -> None:
+    """Read back and as it was sent, but sealed: this host has no key to look inside."""
+    _update(spec, VERIFY, confirmed={"id": identity, "time": _now()})
 
 
 def failure(spec: Spec, what: str, message: str) -> None:
-    now = manifest.moment(datetime.now(timezone.utc))
-    _update(spec, "failure", {"what": what, "time": now, "message": message})
+    """`failing` has each work whose last attempt failed, `failures` how often each ever did."""
+    found = last(spec)
+    told = {"what": what, "time": _now(), "message": message}
+    counts = found.get("failures", {})
+    _update(
+        spec,
+        failure=told,
+        failing={**found.get("failing", {}), what: told},
+        failures={**counts, what: counts.get(what, 0) + 1},
+    )
 
 
-def _update(spec: Spec, name: str, facts: dict[str, Any]) -> None:
+def _now() -> str:
+    return manifest.moment(datetime.now(timezone.utc))
+
+
+def _update(spec: Spec, mended: str = "", **facts: Any) -> None:
     spec.state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = {**last(spec), **facts}
+    if mended and mended in found.get("failing", {}):
+        found["failing"] = {what: told for what, told in found["failing"].items() if what != mended}
     # 0644: it holds no secret, and a probe need not be root.
-    write_json(spec.state_directory / LAST, {**last(spec), name: facts}, 0o644)
+    write_json(spec.state_directory / LAST, found, 0o644)
 
 
 def begin(spec: Spec, identity: str) -> None:

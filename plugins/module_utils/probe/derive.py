@@ -26,8 +26,6 @@ OUTSIDE = "outside"
 TENANTS = "tenants"
 LOOPBACK = "127.0.0.1"
 REDIS_PORT = 6379
-# A snapshot every six hours: one that is missing is a warning, two are a failure.
-REDIS_HOURS = {"warn_hours": 8.0, "fail_hours": 14.0}
 
 
 @dataclass(frozen=True)
@@ -207,12 +205,12 @@ def _backup(variables: Variables) -> Iterator[dict[str, Any]]:
     if not stack or not variables.get("health_backup"):
         return
     yield {"name": "last backup", "type": "backup_age", "target": stack, "group": INSIDE}
-    for work in ("backup", "verify"):
+    for work in ("backup", "verify", "backup-check"):
         unit = f"slipway-{work}@{stack}.timer"
         yield {"name": unit, "type": "systemd", "target": unit, "enabled": True, "group": INSIDE}
     for kind in variables.get("health_backup_kinds") or []:
         probe = {"name": f"last backup of {kind}", "type": "backup_age", "target": stack, "group": INSIDE, "kind": kind}
-        yield {**probe, **(REDIS_HOURS if kind == "redis" else {})}
+        yield probe
         unit = f"slipway-backup-{kind}@{stack}.timer"
         yield {"name": unit, "type": "systemd", "target": unit, "enabled": True, "group": INSIDE}
     if variables.get("health_wal"):

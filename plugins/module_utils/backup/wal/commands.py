@@ -21,7 +21,7 @@ from ...common.events import Emitter, sentence
 from ...common.process import run
 from ...common.terminal import complain, say
 from ...common.version import __version__
-from .. import engine, record, verify
+from .. import check, engine, record, verify
 from ..parameters import specification
 from ..restore import BESIDE, IN_PLACE
 from ..spec import Spec
@@ -124,7 +124,7 @@ def make_base(spec: Spec, emitter: Emitter, *, read_back: bool) -> dict[str, Any
         try:
             verify.verify(spec, identity, emitter)
         except SlipwayError as error:
-            record.failure(spec, "verify", str(error))
+            record.failure(spec, record.VERIFY, str(error))
             raise
         record.verified(spec, identity)
     made["log_deleted"] = prune.run(spec, str(made["backup"]["details"]["system"]), made["warnings"])
@@ -134,7 +134,8 @@ def make_base(spec: Spec, emitter: Emitter, *, read_back: bool) -> dict[str, Any
 def _on_base(args: argparse.Namespace) -> int:
     spec = options.load(args.stack)
     readable = not spec.encrypted or bool(spec.identity_file)
-    made = make_base(spec, _stoppable(), read_back=readable and not args.no_verify)
+    with check.afterwards(args.stack):
+        made = make_base(spec, _stoppable(), read_back=readable and not args.no_verify)
     for warning in made["warnings"]:
         complain(warning)
     return 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any, ClassVar
 
+from ...backup import schedule
 from ...backup.manifest import parse_moment
 from ...backup.record import LAST
 from ...backup.registry import KINDS
@@ -29,8 +30,16 @@ class BackupAge(ProbeType):
     target = "the stack's name."
     options: ClassVar[dict[str, Option]] = {
         "kind": Option("str", "Kind of the backup.", default="postgres", choices=tuple(KINDS)),
-        "warn_hours": Option("float", "Age of the last good backup in hours that is a warning.", default=26.0),
-        "fail_hours": Option("float", "Age of the last good backup in hours that is a failure.", default=50.0),
+        "warn_hours": Option(
+            "float",
+            "Age of the last good backup in hours that is a warning. Left out, it is the time from one backup to the "
+            "end of the next as their timer has them, or C(backup_max_age); 26 for a nightly one.",
+        ),
+        "fail_hours": Option(
+            "float",
+            "Age of the last good backup in hours that is a failure. Left out, one backup more is missing by then; 50 "
+            "for a nightly one.",
+        ),
         "verified_hours": Option("float", "Hours since a backup was last read back in full that are a warning."),
     }
 
@@ -40,11 +49,21 @@ class BackupAge(ProbeType):
     def run(self, context: Context) -> Outcome:
         path = STATE_DIRECTORY / self.probe.target / self.option("kind") / LAST
         try:
-            return self.judge(read_json(path, {}), datetime.now(timezone.utc))
+            limits = {name: self.option(name) or hours for name, hours in self._due().items()}
+            return self.judge(read_json(path, {}), datetime.now(timezone.utc), **limits)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SlipwayError(f"The file {path} cannot be read: {error}.") from error
 
-    def judge(self, known: dict[str, Any], now: datetime) -> Outcome:
+    def _due(self) -> dict[str, float]:
+        """From the timer of this kind, as the host's configuration has it."""
+        kind = self.option("kind")
+        try:
+            watch = schedule.watch(self.probe.target)
+        except PermissionError:
+            watch = schedule.from_dict({"random_delay": "30min"})
+        return {"warn_hours": watch.max_age(kind) / HOUR, "fail_hours": watch.lost_age(kind) / HOUR}
+
+    def judge(self, known: dict[str, Any], now: datetime, warn_hours: float, fail_hours: float) -> Outcome:
         """The verdict about what the backup engine noted on this host."""
         failed = _after(known, "failure", "success")
         if "success" not in known:
@@ -53,7 +72,7 @@ class BackupAge(ProbeType):
         age = _age(known["success"], now)
         observed = {"id": known["success"]["id"], "age_hours": round(age / HOUR, 2), "bytes": known["success"]["bytes"]}
         text = f"{span(age)} old, {size(known['success']['bytes'])}"
-        status = limits(age / HOUR, self.option("warn_hours"), self.option("fail_hours"))
+        status = limits(age / HOUR, warn_hours, fail_hours)
         if status == OK and failed:
             status, text = WARN, f"{text}, but since then: {failed}"
         if status != OK:

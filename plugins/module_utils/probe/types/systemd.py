@@ -4,17 +4,14 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, ClassVar
 
 from ...common.errors import SlipwayError
-from ...common.process import run as run_program
+from ...common.units import seconds_since, show
 from ..context import Context
 from ..option import Option
 from ..result import Outcome, fail, ok, warn
 from .base import ProbeType
-
-PROPERTIES = "LoadState,ActiveState,SubState,Result,UnitFileState,LastTriggerUSec,Unit,ActiveEnterTimestamp"
 
 
 class Systemd(ProbeType):
@@ -34,7 +31,7 @@ class Systemd(ProbeType):
 
     def run(self, context: Context) -> Outcome:
         unit = self.probe.target
-        state = show(unit, context)
+        [state] = show([unit], context.remaining())
         observed: dict[str, Any] = {
             "active": state["ActiveState"],
             "sub": state["SubState"],
@@ -56,7 +53,7 @@ class Systemd(ProbeType):
         return ok("active", **observed)
 
     def _timer(self, state: dict[str, str], observed: dict[str, Any], context: Context) -> Outcome:
-        started = show(state["Unit"], context)
+        [started] = show([state["Unit"]], context.remaining())
         observed.update(triggers=state["Unit"], last_result=started["Result"])
         if started["ActiveState"] == "failed":
             return fail(f"{state['Unit']} failed ({started['Result']})", f"journalctl -u {state['Unit']}", **observed)
@@ -72,18 +69,6 @@ class Systemd(ProbeType):
                 **observed,
             )
         return ok(f"armed, fired {span(fired)} ago" if fired is not None else "armed, has not fired yet", **observed)
-
-
-def show(unit: str, context: Context) -> dict[str, str]:
-    argv = ["systemctl", "show", "--timestamp=unix", f"--property={PROPERTIES}", "--", unit]
-    lines = run_program(argv, timeout=context.remaining()).stdout.splitlines()
-    found = dict(line.split("=", 1) for line in lines if "=" in line)
-    return {key: found.get(key, "") for key in PROPERTIES.split(",")}
-
-
-def seconds_since(stamp: str) -> float | None:
-    """systemd writes @SECONDS, and nothing for a moment that never was."""
-    return max(0.0, time.time() - float(stamp[1:])) if stamp.startswith("@") else None
 
 
 def span(seconds: float) -> str:
