@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ TYPES = (GENERIC, SLACK, PAGERDUTY)
 PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+NUMBERS: dict[str, Callable[[Any], float]] = {"timeout": float, "deadline": float, "tries": int}
 VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 
@@ -91,6 +92,9 @@ def _webhook(data: Mapping[str, Any]) -> Webhook:
         raise SlipwayError(f"A webhook has unknown settings: {', '.join(unknown)}.")
     if given.get("type") == PAGERDUTY:
         given.setdefault("url", PAGERDUTY_URL)
+    for name, kind in NUMBERS.items():
+        if name in given:
+            given[name] = kind(given[name])
     hook = Webhook(**{"name": str(given.get("type", GENERIC)), **given})
     _check(hook)
     return hook

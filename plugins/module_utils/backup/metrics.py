@@ -108,11 +108,15 @@ def _labels(labels: Mapping[str, str]) -> str:
     return ",".join(f'{key}="{value}"' for key, value in labels.items())
 
 
+def file_name(stack: str) -> str:
+    return f"slipway_backup_{stack}.prom"
+
+
 def write(facts: Facts, alarms: int, now: datetime) -> None:
     """Replaced as a whole, so that the collector never reads half of it."""
     place = Path(facts.watch.metrics_directory)
     try:
-        write_atomic(place / f"slipway_backup_{facts.stack}.prom", text(facts, alarms, now), 0o644)
+        write_atomic(place / file_name(facts.stack), text(facts, alarms, now), 0o644)
     except OSError as error:
         raise SlipwayError(
             f"The metrics of the backup cannot be written into {place}: {error.strerror}.",

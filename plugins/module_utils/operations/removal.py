@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..alerts.ledger import STATE_DIRECTORY as ALERTS
+from ..backup.metrics import file_name as metrics_file
 from ..backup.restoration import RESTORED
 from ..backup.spec import STATE_DIRECTORY
 from ..backup.wal.options import SPOOL_DIRECTORY
@@ -45,6 +47,8 @@ TIMERS = (
     "slipway-verify@{}.timer",
     "slipway-base@{}.timer",
 )
+# The first to go: it would take the end of the others for an alarm.
+CHECK_TIMER = "slipway-backup-check@{}.timer"
 WAL_UNIT = "slipway-wal@{}.service"
 BOOT_UNIT = "slipway-stack@{}.service"
 CERTBOT_SECONDS = 120
@@ -112,12 +116,12 @@ def _nginx(host: Host) -> Iterator[Thing]:
 
 
 def _units(stack: str) -> Iterator[Thing]:
-    for pattern in (BOOT_UNIT, WAL_UNIT, *TIMERS):
+    for pattern in (CHECK_TIMER, BOOT_UNIT, WAL_UNIT, *TIMERS):
         unit = pattern.format(stack)
         asked = [run(["systemctl", verb, unit], timeout=20, check=False) for verb in ("is-enabled", "is-active")]
         if any(answer.stdout.strip() in ("enabled", "active", "activating") for answer in asked):
             yield Thing("unit", unit)
-    yield from _there("directory", (UNITS / f"{pattern.format(stack)}.d" for pattern in TIMERS))
+    yield from _there("directory", (UNITS / f"{pattern.format(stack)}.d" for pattern in (CHECK_TIMER, *TIMERS)))
 
 
 def _docker(host: Host) -> Iterator[Thing]:
@@ -135,9 +139,20 @@ def _docker(host: Host) -> Iterator[Thing]:
 def _configuration(stack: str) -> Iterator[Thing]:
     backup = CONFIGURATION / "backup"
     names = (f"{stack}.json", f"{stack}.s3-ca.pem", f"{stack}.age-identity")
+    if metrics := _metrics(stack):
+        yield from _there("file", (metrics,))
     yield from _there("file", (backup / name for name in names))
-    yield from _there("file", (CONFIGURATION / place / f"{stack}.json" for place in ("tenants", "probes", "ci")))
+    yield from _there("file", (ALERTS / f"{stack}.json", ALERTS / f"{stack}.lock"))
+    yield from _there(
+        "file", (CONFIGURATION / place / f"{stack}.json" for place in ("alerts", "tenants", "probes", "ci"))
+    )
     yield from _there("file", (CONFIGURATION / "ci" / f"{stack}.keys", SUDOERS / f"slipway-ci-{stack}"))
+
+
+def _metrics(stack: str) -> Path | None:
+    """The file of the backups' metrics, where role backup was told to write one."""
+    place = (read_json(CONFIGURATION / "backup" / f"{stack}.json", {}).get("watch") or {}).get("metrics_directory")
+    return Path(str(place)) / metrics_file(stack) if place else None
 
 
 def _state(host: Host) -> Iterator[Thing]:

@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from ansible_collections.slipway.vps.plugins.module_utils.backup import record
+from ansible_collections.slipway.vps.plugins.module_utils.backup import record, spec
 from ansible_collections.slipway.vps.plugins.module_utils.common.files import write_json
 from ansible_collections.slipway.vps.plugins.module_utils.probe.registry import TYPES
 from ansible_collections.slipway.vps.plugins.module_utils.probe.spec import parse
@@ -50,7 +50,8 @@ READ = {"id": GOOD["id"], "time": "2026-03-02T06:00:00Z"}
 )
 def test_verdicts(known, options, expected):
     definition = {"type": "backup_age", "target": "shop", **options}
-    outcome = backup_age.BackupAge(parse(definition, TYPES, {})).judge(known, NOW)
+    limits = {"warn_hours": 26, "fail_hours": options.get("fail_hours", 50)}
+    outcome = backup_age.BackupAge(parse(definition, TYPES, {})).judge(known, NOW, **limits)
     assert (outcome.status, outcome.message) == expected
 
 
@@ -64,3 +65,25 @@ def test_it_reads_what_the_backup_engine_writes(probe, tmp_path, monkeypatch):
     assert (good.status, good.observed["id"]) == ("ok", GOOD["id"])
     (tmp_path / "shop" / "postgres" / record.LAST).write_text("[]")
     assert "cannot be read" in probe(type="backup_age", target="shop").message
+
+
+def aged(place, kind, hours):
+    then = datetime.now(timezone.utc) - timedelta(hours=hours)
+    (place / "shop" / kind).mkdir(parents=True, exist_ok=True)
+    success = {**GOOD, "time": then.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    write_json(place / "shop" / kind / record.LAST, {"success": success})
+
+
+def test_the_limits_follow_the_timer_of_each_kind(probe, tmp_path, monkeypatch):
+    monkeypatch.setattr(backup_age, "STATE_DIRECTORY", tmp_path)
+    monkeypatch.setattr(spec, "CONFIG_DIRECTORY", tmp_path)
+    timers = {"slipway-backup@": "hourly", "slipway-backup-redis@": "*-*-* 00/6:15:00"}
+    seen = []
+    for kind, hours in (("postgres", 2), ("postgres", 3.5), ("postgres", 5), ("redis", 7), ("redis", 9), ("redis", 15)):
+        write_json(tmp_path / "shop.json", {"watch": {"timers": timers, "random_delay": "30min"}})
+        aged(tmp_path, kind, hours)
+        seen.append(probe(type="backup_age", target="shop", kind=kind).status)
+    assert seen == ["ok", "warn", "fail", "ok", "warn", "fail"]
+    assert probe(type="backup_age", target="shop", kind="redis", warn_hours=16, fail_hours=20).status == "ok"
+    write_json(tmp_path / "shop.json", {"watch": {"timers": timers, "max_age_hours": 16}})
+    assert probe(type="backup_age", target="shop", kind="redis").status == "ok"
