@@ -19,11 +19,23 @@ KEPT = ROOT / "docs" / "benchmarks"
 PAGE = ROOT / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 
-Every table is the last run of a measurement that you can repeat: `make bench-deploy`. What is compared runs on the same
-host in the same run, repetition by repetition, one after the other; a ratio is the median of the pairs. This page is
-written from `docs/benchmarks/*.json` by `make benchmarks`.
+Every table is the last run of a measurement that you can repeat: `make bench-deploy`, `make bench-backup`. What is
+compared runs on the same host in the same run, repetition by repetition, one after the other; a ratio is the median of
+the pairs. This page is written from `docs/benchmarks/*.json` by `make benchmarks`.
 """
 ABOUT = {
+    "backup": """Backups of one database (text, numbers, UUIDs, JSON, pictures; large and small tables, indexes) into
+one S3 server over TLS, and restores from it. `slipway` is `slipway backup run`, with its checksums, row counts and
+manifest, and a restore beside that compares the rows and gathers statistics; `naive` is the script that people write,
+`pg_dump | gzip > file` and `aws s3 cp`, and back through `gunzip | psql`; `pgbackrest` is a full backup of the
+server's files by two processes (zstd 3) and a restore until the server answers; `physical` is Slipway's base backup
+with the log since then, restored until a server has replayed it. `cpu_seconds` is the processor time of the client and
+of everything that it starts, not of the database and S3 servers; of `physical`, `pg_basebackup` runs beside the server
+and is missing in it. `peak_memory_mb` is the largest sum of resident memory of the processes that run at once.
+`temporary_mb` is what they write to the local disk, whether it stays or not. `restore_written_mb` is the same for the
+restore; a physical one writes the database itself. `mb_per_second` is the size of the database by the time.
+`schemas_slipway` and `schemas_pg_dump` dump a database of 2,000 schemas with ten tables each: `slipway backup run`
+into the bucket beside `pg_dump --format=custom` into a file.""",
     "deploy": """Releases of the sample shop (three services, PostgreSQL, Redis) on one hardened server, under a steady
 stream of requests over TLS, with WebSockets and slow requests in flight. `slipway` is `playbooks/deploy.yml`;
 `compose_up` is `docker compose up -d` behind the same Nginx; `stop_start` is a role that stops the services and starts
