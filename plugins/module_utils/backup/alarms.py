@@ -24,6 +24,8 @@ from .wal.archive import parse_moment
 SYSTEMD_SECONDS = 30.0
 # A unit that is one of these starts at boot.
 ENABLED = ("enabled", "enabled-runtime", "static", "generated", "linked", "alias")
+# Where a record says that a work ended well.
+GOOD = {record.BACKUP: ("success", "finished"), record.VERIFY: ("verified", "time"), record.DRILL: ("restored", "time")}
 HOUR = 3600
 DAY = 86400
 
@@ -138,15 +140,14 @@ def _armed(facts: Facts, unit: str) -> Iterator[Alarm]:
 
 def _told(facts: Facts, unit: str, ended: float | None) -> bool:
     """Whether the bad end is told by a record already, or was made good since by other means than the timer."""
-    what = record.VERIFY if unit == schedule.VERIFY else record.BACKUP
+    what = {schedule.VERIFY: record.VERIFY, schedule.DRILL: record.DRILL}.get(unit, record.BACKUP)
     for kind, known in facts.last.items():
         if what == record.BACKUP and not _starts(unit, kind):
             continue
         if known.get("failing"):
             return True
-        good = (
-            known.get("success", {}).get("finished") if what == record.BACKUP else known.get("verified", {}).get("time")
-        )
+        word, moment = GOOD[what]
+        good = known.get(word, {}).get(moment)
         if good and ended and manifest.parse_moment(good).timestamp() >= ended:
             return True
     return False

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from ..common.errors import SlipwayError
-from . import manifest
+from . import drill_result, manifest
 from .manifest import Manifest
 from .retention import Candidate
 from .spec import Spec
@@ -30,6 +30,7 @@ class Backup:
     copies: dict[str, bool]
     verified: str
     restored: str
+    drill: dict[str, Any] | None = None
 
     @property
     def id(self) -> str:
@@ -62,6 +63,8 @@ class Backup:
             "damaged_copies": sorted(name for name, whole in self.copies.items() if not whole),
             "verified": self.verified or None,
             "restored": self.restored or None,
+            "drill": self.drill
+            and {name: self.drill.get(name) for name in ("time", "result", "reason", "seconds", "restore_seconds")},
         }
 
 
@@ -87,8 +90,11 @@ def _entry(identity: str, stores: Sequence[Store], listings: dict[str, dict[str,
     if read is None:
         return None
     copies = {one.name: _whole(read, listings[one.name][identity]) for one in holding}
-    marks = [_mark(holding, listings, identity, name) for name in (manifest.VERIFIED, manifest.RESTORED)]
-    return Backup(read, copies, *marks)
+    verified, restored = (_mark(holding, listings, identity, name) for name in (manifest.VERIFIED, manifest.RESTORED))
+    names = {one.name: listings[one.name][identity] for one in holding}
+    drills = drill_result.last(holding, names, identity)
+    good = [str(one["time"]) for one in drills if one["result"] == drill_result.GOOD]
+    return Backup(read, copies, verified, max([restored, *good]), drills[0] if drills else None)
 
 
 def _manifest(identity: str, holding: Sequence[Store]) -> Manifest | None:

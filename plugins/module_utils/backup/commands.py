@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""`slipway backup run|list|verify`, and the kinds of job that modules start."""
+"""`slipway backup run|list|verify|drill`, and the kinds of job that modules start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 from ..common.errors import SlipwayError
 from ..common.events import Emitter, sentence
 from ..common.terminal import complain, say
-from . import catalog, check, engine, record, restoration, restore, restore_kind, spec, verify
+from . import catalog, check, drill, engine, record, restoration, restore, restore_kind, spec, verify
 from .parameters import specification
 from .registry import KINDS
 from .spec import Spec
@@ -64,15 +64,22 @@ def _verify(wanted: Spec, identity: str, emitter: Emitter, *, sealed_too: bool =
     return result
 
 
+def _drill_job(request: dict[str, Any], emitter: Emitter) -> dict[str, Any]:
+    wanted = specification(request)
+    with check.afterwards(wanted.stack):
+        return drill.run(wanted, str(request.get("id") or catalog.LATEST), emitter)
+
+
 JOBS: dict[str, Callable[[dict[str, Any], Emitter], dict[str, Any]]] = {
     "backup.run": _run_job,
     "backup.restore": _restore_job,
     "backup.verify": _verify_job,
+    "backup.drill": _drill_job,
 }
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    command = sub.add_parser("backup", help="make, list and verify backups")
+    command = sub.add_parser("backup", help="make, list, verify and drill backups")
     verbs = command.add_subparsers(dest="verb", required=True, metavar="VERB")
     _verb(verbs, "run", "make a backup now", _on_run)
     listing = _verb(verbs, "list", "show the backups of a stack", _on_list)
@@ -85,6 +92,9 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     look.add_argument("stack", help="the stack's name, see /etc/slipway/backup")
     look.add_argument("--test", action="store_true", help="send every webhook a test instead")
     look.set_defaults(func=_on_check)
+    trial = _verb(verbs, "drill", "restore a backup where nothing serves, compare it, remove it", _on_drill, (ALL,))
+    trial.add_argument("--id", default=catalog.LATEST, help="which one (default: the newest)")
+    trial.add_argument("--clean", action="store_true", help="only remove what a killed drill left")
 
 
 def _verb(
@@ -156,6 +166,32 @@ def _on_check(args: argparse.Namespace) -> int:
         complain(problem)
     # 1: somebody was not told. 2: there are alarms, and whoever has to know was told.
     return 1 if problems else 0 if args.test else ALARMS if found else 0
+
+
+def _on_drill(args: argparse.Namespace) -> int:
+    with check.afterwards(args.stack):
+        return _drill(args, _emitter())
+
+
+def _drill(args: argparse.Namespace, emitter: Emitter) -> int:
+    if args.kind != ALL:
+        return 0 if _drilled(spec.load(args.stack, args.kind), args, emitter) else 1
+    every = [spec.load(args.stack, kind) for kind in spec.kinds(args.stack) if kind in drill.TRIALS]
+    wanted = [one for one in every if not one.drill.kinds or one.kind in one.drill.kinds]
+    return 1 if [one for one in wanted if not _drilled(one, args, emitter)] else 0
+
+
+def _drilled(wanted: Spec, args: argparse.Namespace, emitter: Emitter) -> bool:
+    """As with `verify`: one kind that does not come back is no reason not to look at the others."""
+    try:
+        if args.clean:
+            drill.clean_up(wanted)
+        else:
+            drill.run(wanted, args.id, emitter)
+    except SlipwayError as error:
+        complain(f"{wanted.kind}: {error}")
+        return False
+    return True
 
 
 def _on_contents(args: argparse.Namespace) -> int:

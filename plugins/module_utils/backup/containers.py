@@ -34,6 +34,12 @@ def engine() -> Iterator[Any]:
         ) from None
 
 
+def image_of(container: str) -> str:
+    """The image by the name that the container was made with."""
+    with engine() as client:
+        return str(client.containers.get(container).attrs["Config"]["Image"])
+
+
 def using(client: Any, places: Sequence[Path]) -> list[Any]:
     """The running containers that see any of these folders; those of data services last."""
     wanted = [place.resolve() for place in places]

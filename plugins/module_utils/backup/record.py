@@ -11,17 +11,29 @@ from pathlib import Path
 from typing import Any
 
 from ..common.files import read_json, remove, write_json
-from . import manifest
+from . import drill_result, manifest
 from .spec import Spec
 
 LAST = "last.json"
 RUNNING = "running.json"
 # Work that ends well or badly.
-BACKUP, VERIFY = "backup", "verify"
+BACKUP, VERIFY, DRILL = "backup", "verify", "drill"
 
 
 def last(spec: Spec) -> dict[str, Any]:
-    """The last success and the last failure; what the probe of the backup's age reads."""
+    """The last success and the last failure of each work, with what the drills noted for themselves."""
+    found = _noted(spec)
+    drills = drill_result.noted(spec)
+    if good := drills.get("good"):
+        found["restored"] = {"id": good["backup"], "time": good["time"], "seconds": good["restore_seconds"]}
+    if (told := drills.get("last")) and told["result"] != drill_result.GOOD:
+        failing = {"what": DRILL, "time": told["time"], "message": told["reason"]}
+        found["failing"] = {**found.get("failing", {}), DRILL: failing}
+    return found
+
+
+def _noted(spec: Spec) -> dict[str, Any]:
+    """What the probe of the backup's age reads."""
     found = read_json(spec.state_directory / LAST, {})
     return found if isinstance(found, dict) else {}
 
@@ -50,7 +62,7 @@ def confirmed(spec: Spec, identity: str) -> None:
 
 def failure(spec: Spec, what: str, message: str) -> None:
     """`failing` has each work whose last attempt failed, `failures` how often each ever did."""
-    found = last(spec)
+    found = _noted(spec)
     told = {"what": what, "time": _now(), "message": message}
     counts = found.get("failures", {})
     _update(
@@ -67,7 +79,7 @@ def _now() -> str:
 
 def _update(spec: Spec, mended: str = "", **facts: Any) -> None:
     spec.state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = {**last(spec), **facts}
+    found = {**_noted(spec), **facts}
     if mended and mended in found.get("failing", {}):
         found["failing"] = {what: told for what, told in found["failing"].items() if what != mended}
     # 0644: it holds no secret, and a probe need not be root.

@@ -94,16 +94,8 @@ def find(spec: Spec, request: Request) -> Found:
             hint=f"It contains: {', '.join(known.contents)}.",
         )
     found = Found(spec, backup, store, request.contents or tuple(known.contents))
-    _try_key(found)
+    reader.try_key(found.spec, store, known, found.contents[0])
     return found
-
-
-def _try_key(found: Found) -> None:
-    """The first bytes of one content: a key that does not fit is known after a moment, not after the download."""
-    with reader.opened(found.spec, found.store, found.backup.manifest, found.contents[0]) as pipeline:
-        if next(iter(pipeline), b""):
-            return
-        pipeline.finish()
 
 
 def refuse_full_disk(place: Path, needed: int) -> None:

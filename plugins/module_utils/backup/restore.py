@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,12 +20,10 @@ from ..common.events import Emitter
 from ..common.files import remove, touch
 from ..common.lock import FileLock
 from ..common.version import __version__
-from . import catalog, database, manifest, reader, roles
+from . import catalog, database, filling, manifest, reader, room
 from .catalog import Backup
-from .filters import Age
 from .manifest import Manifest
 from .pipeline import Consumer, Pipeline
-from .progress import Progress
 from .snapshot import row_counts
 from .source import Client, Selection, client_for, split
 from .spec import DATABASE_NAME, STATE_DIRECTORY, Spec
@@ -93,8 +92,10 @@ def plan(spec: Spec, request: Request) -> Plan:
     places = stores(spec)
     backup = catalog.pick(catalog.entries(places), request.id, spec)
     known = backup.manifest
+    store = catalog.best_copy(backup, places)
     if known.encryption != reader.PLAIN:
-        Age((), request.identity_file or spec.identity_file).back()  # refuses now what would fail later
+        spec = replace(spec, identity_file=request.identity_file or spec.identity_file)
+        reader.try_key(spec, store, known, "globals")  # refuses now what would fail later
     unknown = [name for name in request.selection.tables if known.row_counts and name not in known.tables]
     have = {split(name)[0] for name in known.tables if name.count(".") == 1}
     unknown += [name for name in request.selection.schemas if known.row_counts and name not in have]
@@ -104,15 +105,30 @@ def plan(spec: Spec, request: Request) -> Plan:
             hint="Its manifest lists every table: slipway backup list --json",
         )
     with database.session(spec.postgres, database.administrative(spec.postgres)) as cursor:
+        _refuse_older_server(cursor, known)
+        place = room.place_of(spec.postgres, cursor)
+        if place:
+            room.refuse_without_room(place, known.database_bytes)
         fresh = request.database or database.name_beside(spec.postgres.database, "restored", backup.id)
         if request.database and database.exists(cursor, fresh):
             raise SlipwayError(f"A database named {fresh} exists already.", hint="Drop it, or give another name.")
         before = database.name_beside(spec.postgres.database, "before", backup.id)
         return Plan(
             backup,
-            catalog.best_copy(backup, places),
+            store,
             database.free_name(cursor, fresh),
             database.free_name(cursor, before),
+        )
+
+
+def _refuse_older_server(cursor: Any, known: Manifest) -> None:
+    cursor.execute("SELECT current_setting('server_version')")
+    have = str(cursor.fetchone()[0])
+    wanted = known.server_version.partition(".")[0]
+    if wanted.isdigit() and int(wanted) > int(re.split(r"\D", have)[0]):
+        raise SlipwayError(
+            f"Backup {known.id} is of PostgreSQL {known.server_version}, the server here is {have}, which is older.",
+            hint=f"Restore it on PostgreSQL {wanted} or newer: playbooks/data_services.yml brings the service there.",
         )
 
 
@@ -160,12 +176,14 @@ class Restore:
     def beside(self) -> None:
         """A whole new database; a failure drops it again."""
         with self.emitter.phase("roles"):
-            self._create_roles()
+            self.roles_created = filling.create_roles(
+                self.spec, self.todo.store, self.known, self.client, self.spec.postgres
+            )
         with database.session(self.spec.postgres, self.admin) as cursor:
             database.create(cursor, self.todo.fresh, self.known.properties)
         try:
             with self.emitter.phase("restore"):
-                self._fill()
+                filling.fill(self.spec, self.todo.store, self.known, self.client, self.todo.fresh, self.emitter)
             with self.emitter.phase("compare"):
                 self._compare()
             with self.emitter.phase("analyze"):
@@ -177,33 +195,6 @@ class Restore:
     def _drop_fresh(self) -> None:
         with database.session(self.spec.postgres, self.admin) as cursor:
             database.drop(cursor, self.todo.fresh)
-
-    def _create_roles(self) -> None:
-        """Owners and grantees have to exist; those that do are left as they are."""
-        with database.session(self.spec.postgres, self.admin) as cursor:
-            missing = database.missing_roles(cursor, self.known.roles)
-        if not missing:
-            return
-        with reader.opened(self.spec, self.todo.store, self.known, "globals") as pipeline:
-            text = b"".join(pipeline)
-            pipeline.finish()
-        with Consumer(self.client.sql(self.admin)) as psql:
-            psql.write(roles.statements_for(text.decode(), missing).encode())
-            psql.finish()
-        self.roles_created = missing
-
-    def _fill(self) -> None:
-        with (
-            reader.opened(self.spec, self.todo.store, self.known, "database") as pipeline,
-            Consumer(self.client.restore(self.todo.fresh)) as restorer,
-        ):
-            progress = Progress(self.emitter, "restore", self.known.dump_bytes)
-            for chunk in pipeline:
-                restorer.write(chunk)
-                progress.at(pipeline.outgoing.bytes)
-            pipeline.finish()
-            reader.confirm(self.known, "database", pipeline)
-            restorer.finish()
 
     def _compare(self) -> None:
         if not self.known.row_counts:

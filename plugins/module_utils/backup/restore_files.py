@@ -105,6 +105,20 @@ def run(spec: Spec, request: Request, emitter: Emitter) -> dict[str, Any]:
     return {"restore": {**result, "seconds": round(time.monotonic() - started, 2)}, "changed": True}
 
 
+def trial(spec: Spec, identity: str, directory: Path, emitter: Emitter) -> None:
+    """Unpack a backup beside as a restore does, and keep nothing."""
+    with emitter.phase("preflight"):
+        found, targets = _plan(spec, Request(id=identity, directory=str(directory)))
+    directory.mkdir(mode=0o700, parents=True)
+    try:
+        with emitter.phase("restore"):
+            for name, place in targets.items():
+                place.mkdir(mode=0o700)
+                restoration.unpack(found, name, extraction(place), emitter)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
 def _into_place(
     found: Found, request: Request, targets: dict[str, Path], fresh: dict[str, Path], emitter: Emitter
 ) -> list[str]:

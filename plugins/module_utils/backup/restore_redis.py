@@ -25,7 +25,7 @@ from ..common.lock import FileLock
 from ..common.process import run as run_program
 from ..common.process import tail
 from ..release.paths import StackPaths
-from . import containers, restoration
+from . import containers, drill_server, restoration
 from .kinds.redis import CONTENT, Redis
 from .restoration import BESIDE, IN_PLACE, Found, Request
 from .restore import maintenance
@@ -115,12 +115,7 @@ def run(spec: Spec, request: Request, emitter: Emitter) -> dict[str, Any]:
         result: dict[str, Any] = {**todo.as_dict(request), "before": []}
         todo.place.mkdir(mode=0o700, parents=True)
         try:
-            with emitter.phase("restore"):
-                snapshot = todo.place / SNAPSHOT
-                # `dd` is in every system and reports a full disk.
-                restoration.unpack(
-                    todo.found, CONTENT, Command(("dd", f"of={snapshot}", "bs=1M", "status=none")), emitter
-                )
+            _unpack(todo, emitter)
             with emitter.phase("load"):
                 result["keys"] = _load(todo)
             if request.target == IN_PLACE:
@@ -133,7 +128,27 @@ def run(spec: Spec, request: Request, emitter: Emitter) -> dict[str, Any]:
     return {"restore": {**result, "seconds": round(time.monotonic() - started, 2)}, "changed": True}
 
 
-def _load(todo: Plan) -> dict[str, int]:
+def trial(spec: Spec, identity: str, directory: Path, emitter: Emitter) -> tuple[dict[str, int], str]:
+    """Load a backup beside, compare, and keep nothing; the keys by database and the image that served them."""
+    with emitter.phase("preflight"):
+        todo = _plan(spec, Request(id=identity, directory=str(directory)))
+    directory.mkdir(mode=0o700, parents=True)
+    try:
+        _unpack(todo, emitter)
+        with emitter.phase("load"):
+            return _load(todo, drill_server.labels(spec.stack, spec.kind)), todo.image
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _unpack(todo: Plan, emitter: Emitter) -> None:
+    with emitter.phase("restore"):
+        # `dd` is in every system and reports a full disk.
+        write = Command(("dd", f"of={todo.place / SNAPSHOT}", "bs=1M", "status=none"))
+        restoration.unpack(todo.found, CONTENT, write, emitter)
+
+
+def _load(todo: Plan, labels: Mapping[str, str] | None = None) -> dict[str, int]:
     """Start a server without a network on the snapshot, compare what it loaded, let it write the other form too."""
     about = todo.live.stat()
     for path in (todo.place, todo.place / SNAPSHOT):
@@ -150,6 +165,7 @@ def _load(todo: Plan) -> dict[str, int]:
             ["--dir", DATA, "--dbfilename", SNAPSHOT, "--appendonly", "no", "--save", "", "--maxmemory", "0", *names],
             entrypoint="redis-server",
             name=f"slipway-restore-{todo.found.spec.stack}-{todo.found.backup.id}",
+            labels=dict(labels or {}),
             network_mode="none",
             user=f"{about.st_uid}:{about.st_gid}",
             volumes={str(todo.place): {"bind": DATA, "mode": "rw"}},

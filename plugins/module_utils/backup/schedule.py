@@ -32,6 +32,7 @@ UNIT = re.compile(r"slipway-[a-z-]+@")
 DATABASE = "slipway-backup@"
 VERIFY = "slipway-verify@"
 BASE = "slipway-base@"
+DRILL = "slipway-drill@"
 
 
 @dataclass(frozen=True)

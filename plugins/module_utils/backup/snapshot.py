@@ -18,6 +18,7 @@ from ..common.errors import SlipwayError
 from ..postgres import failure
 from ..postgres.connection import connect
 from ..postgres.options import PostgresOptions
+from . import schema
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
@@ -32,7 +33,9 @@ SELECT current_setting('server_version_num')::int, current_setting('server_versi
        (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text,
        to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), pg_database_size(current_database()),
        current_setting('max_locks_per_transaction')::int,
-       current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int
+       current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int,
+       (SELECT rolname FROM pg_roles WHERE oid = 10),
+       (SELECT setting FROM pg_settings WHERE name = 'shared_preload_libraries')
 """
 TABLES = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -69,6 +72,8 @@ class Facts:
     extensions: dict[str, str]
     roles: list[str]
     properties: dict[str, str]
+    superuser: str = ""
+    preload: str = ""
 
 
 class Snapshot:
@@ -123,7 +128,7 @@ class Snapshot:
             if row is None:
                 raise AssertionError("a SELECT without FROM has one row")
             properties = self._all(cursor, PROPERTIES)[0]
-            number, version, name, lsn, moment, size, locks, transactions = row
+            number, version, name, lsn, moment, size, locks, transactions, superuser, preload = row
             return Facts(
                 server_number=number,
                 server_version=version,
@@ -133,6 +138,8 @@ class Snapshot:
                 database_bytes=size,
                 locks_per_transaction=locks,
                 transactions=transactions,
+                superuser=superuser,
+                preload=preload or "",
                 tables=self._all(cursor, TABLES),
                 extensions=dict(self._all(cursor, EXTENSIONS)),
                 roles=[role for (role,) in self._all(cursor, ROLES)],
@@ -147,6 +154,15 @@ class Snapshot:
     def count(self, tables: Sequence[tuple[str, str]]) -> dict[str, int]:
         """Rows per table, in this snapshot. A table that was dropped since (pg_dump fails on it too) is an error."""
         return self._guarded(lambda: {name: rows for part in _batches(tables) for name, rows in self._count(part)})
+
+    def schema(self) -> dict[str, str]:
+        """Digests of what the database is made of; see `schema`."""
+
+        def ask() -> dict[str, str]:
+            with self._connection.cursor() as cursor:
+                return schema.digests(cursor, self.facts.server_number)
+
+        return self._guarded(ask)
 
     def _count(self, tables: Sequence[tuple[str, str]]) -> list[tuple[str, int]]:
         with self._connection.cursor() as cursor:
@@ -166,10 +182,12 @@ class Counting(threading.Thread):
         self._snapshot = snapshot
         self._error: BaseException | None = None
         self._rows: dict[str, int] = {}
+        self.schema: dict[str, str] = {}
 
     def run(self) -> None:
         try:
             self._rows = self._snapshot.count(self._snapshot.facts.tables)
+            self.schema = self._snapshot.schema()
         except BaseException as error:
             # Raised again by `result`, in the thread that can act on it.
             self._error = error

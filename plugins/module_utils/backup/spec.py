@@ -20,6 +20,7 @@ from ..common.errors import SlipwayError
 from ..common.files import read_json
 from ..postgres.options import PostgresOptions
 from ..s3.options import S3Options
+from .drill_options import DrillOptions
 from .retention import Policy
 
 CONFIG_DIRECTORY = Path("/etc/slipway/backup")
@@ -58,6 +59,7 @@ class Spec:
     part_bytes: int = 8 * MIB
     object_bytes: int = 64 * GIB
     client_directory: str = ""
+    drill: DrillOptions = field(default_factory=DrillOptions)
 
     @property
     def encrypted(self) -> bool:
@@ -142,6 +144,7 @@ def from_dict(data: Mapping[str, Any], kind: str = "postgres") -> Spec:
         part_bytes=int(data.get("part_bytes") or 8 * MIB),
         object_bytes=int(data.get("object_bytes") or 64 * GIB),
         client_directory=str(data.get("client_directory") or ""),
+        drill=DrillOptions.from_dict(data.get("drill") or {}),
     )
     _check(spec)
     return spec

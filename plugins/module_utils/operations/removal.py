@@ -45,6 +45,7 @@ TIMERS = (
     "slipway-backup-files@{}.timer",
     "slipway-backup-state@{}.timer",
     "slipway-verify@{}.timer",
+    "slipway-drill@{}.timer",
     "slipway-base@{}.timer",
 )
 # The first to go: it would take the end of the others for an alarm.

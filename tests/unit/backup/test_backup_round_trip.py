@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 
 import pytest
@@ -197,3 +198,21 @@ def test_what_the_backup_does_not_hold_is_refused_before_anything_is_made(shop):
         restored(shop.spec, tables=["public.nothing"])
     with pytest.raises(SlipwayError, match="has no backup"):
         restored(shop.spec, id="20200101T000000Z-abcdef")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"database_bytes": 10**15}, r"needs 1100000\.5 GB at /.*/data, \d+\.\d GB are free"),
+        ({"server_version": "99.1"}, r"is of PostgreSQL 99\.1, the server here is .*, which is older"),
+    ],
+)
+def test_no_room_and_an_older_server_are_found_before_anything_is_made(shop, s3, change, said):
+    made = back_up(shop.spec)["backup"]
+    key = f"{shop.prefix}{made['id']}/manifest.json"
+    s3.client().put_object(Bucket=BUCKET, Key=key, Body=json.dumps({**made, **change}).encode())
+    databases = shop.query("SELECT datname FROM pg_database")
+    for target in ("beside", "in_place"):
+        with pytest.raises(SlipwayError, match=said):
+            restored(shop.spec, target=target)
+    assert shop.query("SELECT datname FROM pg_database") == databases

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ...common.events import Emitter
-from .. import reader
+from .. import containers, reader
 from ..manifest import Manifest
 from ..pipeline import Consumer
 from ..progress import Progress
@@ -80,6 +80,8 @@ class Dump:
 
     def facts(self) -> dict[str, Any]:
         facts = self._snapshot.facts
+        tables = self._counting.result() if self._counting else {}
+        container = self._spec.postgres.container
         return {
             "database": self._spec.postgres.database,
             "snapshot_time": facts.time,
@@ -87,9 +89,16 @@ class Dump:
             "client_version": self._client_version,
             "wal_lsn": facts.wal_lsn,
             "database_bytes": facts.database_bytes,
-            "tables": self._counting.result() if self._counting else {},
+            "tables": tables,
             "row_counts": self._spec.row_counts,
             "extensions": facts.extensions,
             "roles": facts.roles,
             "properties": facts.properties,
+            # What a drill makes the same server and the same comparison of.
+            "details": {
+                "image": containers.image_of(container) if container else "",
+                "superuser": facts.superuser,
+                "preload": facts.preload,
+                "schema": self._counting.schema if self._counting else {},
+            },
         }

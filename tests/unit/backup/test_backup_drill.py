@@ -1,0 +1,280 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The proof by restore, in throw-away servers: what is good is called so, what is not never is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.slipway.vps.plugins.module_utils.backup import (
+    catalog,
+    drill,
+    drill_result,
+    drill_server,
+    engine,
+    manifest,
+    spec,
+)
+from ansible_collections.slipway.vps.plugins.module_utils.backup.drill_options import DrillOptions, Query
+from ansible_collections.slipway.vps.plugins.module_utils.backup.store import stores
+from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
+from ansible_collections.slipway.vps.plugins.module_utils.common.events import Emitter
+from ansible_collections.slipway.vps.plugins.module_utils.common.files import read_json
+
+from .conftest import BUCKET, ROWS
+from .wal_server import docker, images
+
+LOOK = {
+    "orders are there": ("SELECT count(*) > 3000 FROM orders", True),
+    "highest price": ('SELECT max(price) FROM tenant_alpha."Odd Name"', 10),
+}
+
+
+@pytest.fixture(autouse=True)
+def places(state_directory, monkeypatch):
+    run = Path("/run") / f"slipway-test-{uuid.uuid4().hex[:6]}"
+    monkeypatch.setattr(drill, "STATE_DIRECTORY", state_directory)
+    monkeypatch.setattr(drill, "DIRECTORY", state_directory.parent / "drill")
+    monkeypatch.setattr(drill_server, "RUN_DIRECTORY", run)
+    yield run
+    assert not list(run.glob("*")), "a drill left its socket"
+    run.rmdir() if run.exists() else None
+
+
+@pytest.fixture
+def drilled(shop):
+    """The shop, on a server of a major version that there is an image of."""
+    image = images().get(int(shop.query("SHOW server_version_num")[0][0]) // 10000)
+    if image is None:
+        pytest.skip("no image of this server's major version is on this machine (make lab)")
+    shop.spec = shop.but(drill=asked(image, LOOK))
+    yield shop
+    assert leftovers(shop.spec) == ""
+
+
+def asked(image, queries, **more):
+    return DrillOptions(image=image, queries=tuple(Query(name, *rest) for name, rest in queries.items()), **more)
+
+
+def leftovers(wanted):
+    return docker("ps", "--all", "--quiet", "--filter", f"label={drill_server.LABEL}={wanted.stack}/{wanted.kind}")
+
+
+def back_up(wanted):
+    return engine.run(wanted, Emitter.null())["backup"]
+
+
+def run(wanted, identity="latest"):
+    return drill.run(wanted, identity, Emitter.null())["drill"]
+
+
+def entry(wanted):
+    return catalog.entries(stores(wanted))[-1].as_dict(manifest.parse_moment("2026-01-01T00:00:00Z"))
+
+
+def note(wanted):
+    return read_json(wanted.state_directory / drill_result.NOTE)
+
+
+def documents(shop, s3):
+    keys = [key for key in s3.keys(shop.prefix) if "/drill-" in key]
+    return [json.loads(s3.client().get_object(Bucket=BUCKET, Key=key)["Body"].read()) for key in sorted(keys)]
+
+
+def test_a_good_drill_is_recorded_beside_the_backup_and_on_the_host(drilled, s3):
+    made = back_up(drilled.spec)
+    assert entry(drilled.spec)["restored"] is None
+    found = run(drilled.spec)
+    assert (found["result"], found["backup"], found["rows"]) == ("good", made["id"], ROWS + 10)
+    assert found["compared"] == ["rows", "extensions", "schema"]
+    assert [one["result"] for one in found["queries"]] == ["good", "good"]
+    assert 0 < found["restore_seconds"] < found["seconds"]
+    assert found["server_version"].split(".")[0] == made["server_version"].split(".")[0]
+    assert documents(drilled, s3) == [found]
+    listed = entry(drilled.spec)
+    assert listed["restored"] == found["time"] and listed["drill"]["seconds"] == found["seconds"]
+    assert note(drilled.spec) == {"last": found, "good": found}
+    # A second one is a document of its own.
+    again = run(drilled.spec)
+    assert [one["id"] for one in documents(drilled, s3)] == [found["id"], again["id"]]
+
+
+def test_everything_that_a_database_may_have_comes_back_equal(drilled):
+    """Also what a digest of the server's own words would call different."""
+    role = f"drill_{drilled.name}"
+    drilled.query(f"CREATE ROLE {role} NOLOGIN")
+    for statement in (
+        "CREATE TYPE mood AS ENUM ('good', 'bad')",
+        "CREATE DOMAIN positive AS int CHECK (VALUE > 0)",
+        "CREATE TABLE odd (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, gone int, s varchar(9) "
+        "CHECK (s IN ('a', 'b')), m mood, p positive, twice int GENERATED ALWAYS AS (id * 2) STORED, j jsonb)",
+        "ALTER TABLE odd DROP COLUMN gone",
+        "ALTER TABLE odd ADD CONSTRAINT later CHECK (id > 0) NOT VALID",
+        "INSERT INTO odd (s, m, p) VALUES ('a', 'good', 1), ('b', 'bad', 2)",
+        "CREATE UNIQUE INDEX odd_some ON odd (lower(s), id) INCLUDE (m) WHERE id > 1",
+        "CREATE VIEW seen AS SELECT * FROM odd WHERE s IN ('a', 'b')",
+        "CREATE MATERIALIZED VIEW counted AS SELECT s, count(*) FROM odd GROUP BY s",
+        "CREATE TABLE parted (at date, note text) PARTITION BY RANGE (at)",
+        "CREATE TABLE parted_one PARTITION OF parted FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')",
+        "CREATE INDEX ON parted (at)",
+        "CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        "CREATE TRIGGER touch BEFORE UPDATE ON odd FOR EACH ROW EXECUTE FUNCTION touched()",
+        "CREATE TRIGGER touch AFTER INSERT ON parted FOR EACH ROW EXECUTE FUNCTION touched()",
+        "ALTER TABLE odd ENABLE ROW LEVEL SECURITY",
+        f"CREATE POLICY mine ON odd FOR SELECT TO {role} USING (s = 'a')",
+        f"GRANT SELECT, INSERT ON odd TO {role}; GRANT USAGE ON SEQUENCE odd_id_seq TO {role}",
+        f"ALTER TABLE parted OWNER TO {role}",
+        "CREATE EXTENSION pg_trgm",
+        "CREATE INDEX ON odd USING gin (s gin_trgm_ops)",
+        "SELECT lo_from_bytea(0, 'large')",
+        "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC",
+        "CREATE TABLE for_all ()",
+    ):
+        drilled.query(statement)
+    try:
+        back_up(drilled.spec)
+        assert run(drilled.spec)["result"] == "good"
+    finally:
+        drilled.query(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_what_does_not_equal_its_manifest_is_no_restored_backup(drilled, s3):
+    """The manifest says something else than the dump holds, as after a dump that lost something."""
+    made = back_up(drilled.spec)
+    made["tables"]["public.orders"] = 3
+    made["details"]["schema"]["triggers"] = "0"
+    made["extensions"]["hstore"] = "1.8"
+    key = f"{drilled.prefix}{made['id']}/manifest.json"
+    s3.client().put_object(Bucket=BUCKET, Key=key, Body=json.dumps(made).encode())
+    said = (
+        "public.orders has 4000 instead of 3; extension hstore is missing instead of 1.8; "
+        "the triggers are not those of the manifest"
+    )
+    with pytest.raises(SlipwayError, match=said):
+        run(drilled.spec)
+    [document] = documents(drilled, s3)
+    assert document["result"] == "failed" and said in document["reason"]
+    listed = entry(drilled.spec)
+    assert listed["restored"] is None and listed["drill"]["result"] == "failed"
+    assert note(drilled.spec)["good"] is None and said in note(drilled.spec)["last"]["reason"]
+
+
+def test_check_queries_are_all_told_and_may_not_write_or_take_long(drilled):
+    back_up(drilled.spec)
+    queries = {
+        "wrong": ("SELECT count(*) FROM orders", ROWS + 1),
+        "writes": ("DELETE FROM orders RETURNING 1", 1),
+        "slow": ("SELECT pg_sleep(30) IS NULL", False),
+        "rows": ("SELECT id FROM orders", 1),
+        "right": ("SELECT 'true'::text", "true"),
+    }
+    wanted = drilled.but(drill=asked(drilled.spec.drill.image, queries, query_seconds=1))
+    with pytest.raises(SlipwayError, match=r"wrong: 4000 instead of 4001; writes: .*read-only transaction; slow: "):
+        run(wanted)
+    assert [one["result"] for one in note(wanted)["last"]["queries"]] == ["failed"] * 4 + ["good"]
+
+
+def test_a_damaged_object_fails_the_drill_and_an_earlier_good_one_stays_known(drilled, s3):
+    made = back_up(drilled.spec)
+    good = run(drilled.spec)
+    key = f"{drilled.prefix}{made['id']}/database.dump.zst"
+    body = bytearray(s3.client().get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    body[len(body) // 2] ^= 0xFF
+    s3.client().put_object(Bucket=BUCKET, Key=key, Body=bytes(body))
+    with pytest.raises(SlipwayError):
+        run(drilled.spec)
+    assert note(drilled.spec)["good"] == good and note(drilled.spec)["last"]["result"] == "failed"
+    listed = entry(drilled.spec)
+    assert (listed["restored"], listed["drill"]["result"]) == (good["time"], "failed")
+
+
+def test_what_is_wrong_is_found_before_a_server_is_started(drilled, tmp_path):
+    key = tmp_path / "key.txt"
+    subprocess.run(["age-keygen", "-o", str(key)], check=True, capture_output=True)
+    recipient = next(line.split()[-1] for line in key.read_text().splitlines() if "public key" in line)
+    encrypted = drilled.but(recipients=(recipient,))
+    back_up(encrypted)
+    with pytest.raises(SlipwayError, match="no key to read it"):
+        run(encrypted)
+    assert run(replace(encrypted, identity_file=str(key)))["result"] == "good"
+    with pytest.raises(SlipwayError, match="has no backup '20200101T000000Z-abcdef'"):
+        run(drilled.spec, "20200101T000000Z-abcdef")
+    assert note(drilled.spec)["last"]["backup"] == ""
+    with pytest.raises(SlipwayError, match="There is no drill for a backup of kind base"):
+        run(replace(drilled.spec, kind="base"))
+
+
+def test_another_major_version_and_a_full_disk_are_told(drilled, monkeypatch):
+    made = back_up(drilled.spec)
+    mine = made["server_version"].split(".")[0]
+    other = next((image for number, image in images().items() if str(number) != mine), None)
+    if other is None:
+        pytest.skip("one image of the database only is on this machine")
+    with pytest.raises(SlipwayError, match=f"has PostgreSQL .*, the backup is of {mine}"):
+        run(drilled.but(drill=asked(other, {})))
+    monkeypatch.setattr(drill_server, "LOG_BYTES", 10**15)
+    with pytest.raises(SlipwayError, match=r"The drill needs 100000\d\.\d GB at .*, \d+\.\d GB are free"):
+        run(drilled.spec)
+
+
+def test_a_credential_that_may_not_write_makes_no_good_drill(drilled, s3):
+    back_up(drilled.spec)
+    reader = s3.options(access_key="readerkey", secret_key="readersecretreader")
+    with pytest.raises(SlipwayError, match="refuses"):
+        run(drilled.but(s3=reader))
+    assert note(drilled.spec)["good"] is None
+    assert "cannot be recorded beside the backup" in note(drilled.spec)["last"]["reason"]
+
+
+def test_the_server_is_alone_and_limited_and_what_a_killed_drill_left_goes(drilled, monkeypatch):
+    back_up(drilled.spec)
+    mark = f"{drill_server.LABEL}={drilled.spec.stack}/postgres"
+    image = drilled.spec.drill.image
+    docker("run", "--detach", "--label", mark, "--network=none", "--entrypoint=sleep", image, "1000")
+    (drill_server.RUN_DIRECTORY / drilled.spec.stack).mkdir(parents=True)
+    seen = {}
+
+    def look(_queries, _seconds, document, _options):
+        [about] = json.loads(docker("inspect", f"slipway-drill-{drilled.spec.stack}-{document.id.lower()}"))
+        seen.update(about)
+
+    monkeypatch.setattr(drill.drill_postgres, "_ask", look)
+    run(drilled.spec)
+    host = seen["HostConfig"]
+    assert (host["NetworkMode"], host["PortBindings"], host["Memory"]) == ("none", None, 1024**3)
+    assert list(seen["NetworkSettings"]["Networks"]) == ["none"]
+    assert host["CapDrop"] == ["ALL"] and host["PidsLimit"] == drill_server.MOST_PROCESSES
+    assert drill_server.RUN_DIRECTORY.stat().st_mode & 0o777 == 0o700
+    assert host["Binds"] == [f"{drill_server.RUN_DIRECTORY}/{drilled.spec.stack}:{drill_server.SOCKET}:rw"]
+
+
+def test_redis_is_loaded_and_its_keys_are_counted(redis, monkeypatch):
+    module = "ansible_collections.slipway.vps.plugins.module_utils.backup"
+    monkeypatch.setattr(f"{module}.restore_redis.STATE_DIRECTORY", spec.STATE_DIRECTORY)
+    back_up(redis.spec)
+    found = run(redis.spec)
+    assert (found["result"], found["compared"]) == ("good", ["keys"])
+    assert found["rows"] == sum(int(redis.server.cli("-n", number, "dbsize")) for number in map(str, range(16)))
+    listed = entry(redis.spec)
+    assert listed["restored"] == found["time"]
+    assert leftovers(redis.spec) == ""
+
+
+def test_files_are_unpacked_and_removed_again(files, state):
+    (files.uploads / "photo").write_text("good")
+    for kept in (files, state):
+        back_up(kept.spec)
+        found = run(kept.spec)
+        assert (found["result"], found["compared"]) == ("good", ["checksums"])
+        assert entry(kept.spec)["restored"] == found["time"]
+    assert not list(drill.DIRECTORY.rglob("photo"))
+    with pytest.raises(SlipwayError, match="no key to read it"):
+        run(replace(state.spec, identity_file=""))
