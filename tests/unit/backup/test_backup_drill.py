@@ -21,6 +21,7 @@ from ansible_collections.slipway.vps.plugins.module_utils.backup import (
     drill_server,
     engine,
     manifest,
+    record,
     spec,
 )
 from ansible_collections.slipway.vps.plugins.module_utils.backup.drill_options import DrillOptions, Query
@@ -194,6 +195,11 @@ def test_a_damaged_object_fails_the_drill_and_an_earlier_good_one_stays_known(dr
     assert note(drilled.spec)["good"] == good and note(drilled.spec)["last"]["result"] == "failed"
     listed = entry(drilled.spec)
     assert (listed["restored"], listed["drill"]["result"]) == (good["time"], "failed")
+    known = record.last(drilled.spec)
+    assert (known["restored"]["time"], list(known["failing"])) == (good["time"], ["drill"])
+    back_up(drilled.spec)
+    assert "drill" in record.last(drilled.spec)["failing"], "only a good drill makes a bad one good"
+    assert run(drilled.spec)["result"] == "good" and not record.last(drilled.spec)["failing"]
 
 
 def test_what_is_wrong_is_found_before_a_server_is_started(drilled, tmp_path):
