@@ -77,8 +77,27 @@ backups:
       description: When it was read back in full, if it was.
       type: str
     restored:
-      description: When a database was made of it, if one was.
+      description: When it was last restored and equal to its manifest, if it was, by a restore or by a drill.
       type: str
+    drill:
+      description: The last drill of this backup, if there was one (M(slipway.vps.stack_restore_drill)).
+      type: dict
+      contains:
+        time:
+          description: When it ended.
+          type: str
+        result:
+          description: V(good) or V(failed).
+          type: str
+        reason:
+          description: Why it failed.
+          type: str
+        restore_seconds:
+          description: How long the restore itself took.
+          type: float
+        seconds:
+          description: How long all of it took.
+          type: float
 damaged:
   description: Sentences about manifests that cannot be read. Such a backup is not in RV(backups).
   returned: success

@@ -208,6 +208,10 @@ def _backup(variables: Variables) -> Iterator[dict[str, Any]]:
     for work in ("backup", "verify", "backup-check"):
         unit = f"slipway-{work}@{stack}.timer"
         yield {"name": unit, "type": "systemd", "target": unit, "enabled": True, "group": INSIDE}
+    if variables.get("health_drill"):
+        yield {"name": "last drill", "type": "restore_age", "target": stack, "group": INSIDE}
+        unit = f"slipway-drill@{stack}.timer"
+        yield {"name": unit, "type": "systemd", "target": unit, "enabled": True, "group": INSIDE}
     for kind in variables.get("health_backup_kinds") or []:
         probe = {"name": f"last backup of {kind}", "type": "backup_age", "target": stack, "group": INSIDE, "kind": kind}
         yield probe

@@ -16,6 +16,7 @@ from .types.http import Http
 from .types.memory import Memory
 from .types.postgres import Postgres
 from .types.redis import Redis
+from .types.restore_age import RestoreAge
 from .types.systemd import Systemd
 from .types.tcp import Tcp
 from .types.tls import Tls
@@ -32,6 +33,7 @@ CLASSES: tuple[type[ProbeType], ...] = (
     Memory,
     Postgres,
     Redis,
+    RestoreAge,
     Systemd,
     Tcp,
     Tls,

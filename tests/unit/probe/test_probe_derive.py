@@ -33,6 +33,7 @@ SHOP = {
     "health_disks": ["/"],
     "health_backup": True,
     "health_wal": True,
+    "health_drill": True,
     "health_backup_kinds": ["redis", "files"],
     "health_probes": [{"name": "mine", "type": "tcp", "target": "127.0.0.1:25"}],
     "health_outside_ca_file": "ca file.pem",
@@ -116,6 +117,7 @@ def test_units_disks_and_own_probes(shop):
     assert inside["last backup of files"]["kind"] == "files"
     assert "fail_hours" not in inside["last backup of redis"], "the host's own timers say it"
     assert inside["slipway-backup-check@shop.timer"]["enabled"]
+    assert inside["last drill"]["type"] == "restore_age" and inside["slipway-drill@shop.timer"]["enabled"]
     assert "slipway-backup-redis@shop.timer" in inside
 
 
