@@ -169,6 +169,8 @@ def _on_check(args: argparse.Namespace) -> int:
 
 
 def _on_drill(args: argparse.Namespace) -> int:
+    if args.clean:
+        return _drill(args, _emitter())
     with check.afterwards(args.stack):
         return _drill(args, _emitter())
 
