@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 PSQL = "docker exec shop-data-postgres-1 psql --username shop --dbname shop --no-align --tuples-only --command"
@@ -52,3 +53,38 @@ def test_uploads_come_back(vps: Any, playbook: Any) -> None:
     wanted = '{"backup_kind": "files", "restore_contents": ["volume-shop_uploads"]}'
     playbook("restore", "--extra-vars", wanted, "-e", "restore_target=in_place restore_confirm=shop")
     assert vps.check_output(f"cat {uploads}/slipway-test") == "kept"
+
+
+def test_a_drill_proves_the_newest_backup_and_leaves_nothing(vps: Any, playbook: Any, objects: Any) -> None:
+    def beside() -> list[str]:
+        return [key for key in objects() if "/postgres/" in key and "/drill-" in key]
+
+    assert beside(), "the role made no first drill"
+    before, volumes = set(beside()), vps.check_output("docker volume ls --quiet")
+    playbook("restore_drill")
+    assert len(set(beside()) - before) == 1
+    known = json.loads(vps.check_output("cat /var/lib/slipway/backup/shop/postgres/drill.json"))
+    assert known["last"] == known["good"]
+    assert known["good"]["compared"] == ["rows", "extensions", "schema"] and known["good"]["rows"] > 0
+    assert vps.check_output("docker ps --all --quiet --filter label=slipway.drill") == ""
+    assert vps.check_output("docker volume ls --quiet") == volumes
+    timers = vps.check_output("systemctl list-timers --all --no-legend --plain 'slipway-drill@*'")
+    assert "slipway-drill@shop.timer" in timers and not timers.startswith("n/a")
+
+
+def test_the_unit_drills_every_kind(vps: Any) -> None:
+    vps.check_output("systemctl start slipway-drill@shop.service")
+    for kind in ("redis", "files"):
+        known = json.loads(vps.check_output(f"cat /var/lib/slipway/backup/shop/{kind}/drill.json"))
+        assert known["last"]["result"] == "good", known["last"]["reason"]
+    assert not vps.file("/var/lib/slipway/drill/shop/files").exists
+
+
+def test_a_drill_that_fails_is_seen(vps: Any) -> None:
+    done = vps.run("slipway backup drill shop --id 20200101T000000Z-abcdef")
+    assert done.rc == 1 and "has no backup '20200101T000000Z-abcdef'" in done.stderr
+    assert (
+        json.loads(vps.check_output("cat /var/lib/slipway/backup/shop/postgres/drill.json"))["last"]["result"]
+        == "failed"
+    )
+    vps.check_output("slipway backup drill shop")
