@@ -218,6 +218,21 @@ def unit(log: Log) -> Count:
     return count + Count(note=percentages(report))
 
 
+def oldest_boto3(log: Log) -> Count:
+    """What a host with Debian 12's boto3 does: the tests of S3 and of a backup's way there and back."""
+    binaries = environment(
+        log, CACHE / "boto3-oldest", sys.executable, str(ROOT / "tools/requirements/boto3-oldest.txt")
+    )
+    results = LOGS / "boto3-oldest.xml"
+    results.unlink(missing_ok=True)
+    words = ["tests/unit/s3", "tests/unit/backup/test_backup_round_trip.py", "-m", "not slow", f"--junitxml={results}"]
+    code = log.run([binaries / "python", "-m", "pytest", *words], env=PLAIN, cwd=ROOT)
+    count = junit(results) if results.is_file() else Count()
+    if code or count.skipped:
+        raise StageFailed(f"pytest ended with code {code}, {count.skipped} tests were skipped", count)
+    return count
+
+
 def execution_environment(log: Log) -> Count:
     context = LOGS / "execution-environment"
     shutil.rmtree(context, ignore_errors=True)
@@ -308,6 +323,7 @@ def all_stages() -> list[Stage]:
         stages.append(static(name, partial(sanity, choice), minutes=20))
     stages += [
         static("unit tests", unit, minutes=20),
+        static("oldest boto3", oldest_boto3),
         static(
             "documentation",
             command(

@@ -10,6 +10,7 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -70,8 +71,9 @@ class PostgresServer:
             [str(self.bin / str(command[0])), *map(str, command[1:])], check=True, capture_output=True, **self._as()
         )
 
-    def start(self) -> None:
-        options = [word for setting in SETTINGS for word in ("-c", setting)]
+    def start(self, *settings: str) -> None:
+        """With further settings, which win over the usual ones."""
+        options = [word for setting in (*SETTINGS, *settings) for word in ("-c", setting)]
         command = [
             self.bin / "postgres",
             "-D",
@@ -93,9 +95,9 @@ class PostgresServer:
             assert time.monotonic() < end and self.process.poll() is None, self.log()
             time.sleep(0.05)
 
-    def stop(self) -> None:
+    def stop(self, number: int = signal.SIGTERM) -> None:
         if self.process is not None:
-            self.process.terminate()
+            self.process.send_signal(number)
             try:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:

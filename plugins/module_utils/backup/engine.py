@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ..common.errors import SlipwayError
@@ -26,6 +26,9 @@ from .progress import Progress
 from .registry import kind_of
 from .spec import STATE_DIRECTORY, Spec
 from .store import Store, stores
+
+# Another host may make a backup of the same stack in the same bucket; its unit gives up after half a day.
+STRAY_AGE = timedelta(days=2)
 
 
 def run(spec: Spec, emitter: Emitter) -> dict[str, Any]:
@@ -86,10 +89,8 @@ class Run:
                 )
         for store in self.stores:
             store.check()
-        left = record.unfinished(self.spec)
-        if left:
-            self._clean_up(left)
-            self.emitter.info(f"Removed what the unfinished backup {left} had left.")
+        for left in record.unfinished(self.spec):
+            self._clean_up_late(left)
 
     @contextmanager
     def _unfinished(self, identity: str) -> Iterator[None]:
@@ -103,14 +104,26 @@ class Run:
             except SlipwayError as error:
                 self.emitter.info(f"The parts of this backup remain for now: {error} The next run removes them.")
             raise
-        record.end(self.spec)
+        record.end(self.spec, identity)
 
     def _clean_up(self, identity: str) -> None:
         for store in self.stores:
             # One that got its manifest is whole there, even if another copy failed.
             if store.get(identity, manifest.NAME) is None:
                 store.discard(identity)
-        record.end(self.spec)
+        record.end(self.spec, identity)
+
+    def _clean_up_late(self, identity: str) -> None:
+        """What an earlier run left is no reason to make no backup now."""
+        try:
+            self._clean_up(identity)
+        except SlipwayError as error:
+            self.warnings.append(f"What the unfinished backup {identity} left was not removed: {error}")
+            if error.details.get("kind") == "refused":
+                # The key may not delete: the bucket's own rules have to, and asking again each time changes nothing.
+                record.end(self.spec, identity)
+        else:
+            self.emitter.info(f"Removed what the unfinished backup {identity} had left.")
 
     def _store(self, identity: str, content: Content) -> Manifest:
         streams = [self._stream(identity, part) for part in content.parts()]
@@ -135,7 +148,15 @@ class Run:
             made.confirmed = {store.name: store.confirm(identity) for store in self.stores}
             for store in self.stores:
                 store.commit(identity, made.to_bytes())
+            for store in self.stores:
+                self._tidy(store, identity)
         return made
+
+    def _tidy(self, store: Store, identity: str) -> None:
+        try:
+            store.tidy(identity)
+        except SlipwayError as error:
+            self.warnings.append(f"What repeated requests left beside backup {identity} was not removed: {error}")
 
     def _stream(self, identity: str, part: Part) -> Stream:
         """One source into every store at once. Its exit status is known before anything is completed."""
@@ -182,13 +203,16 @@ def _retain(spec: Spec, emitter: Emitter, warnings: list[str]) -> list[str]:
                     f"{held} backups in {store.name} are older than the retention and stay, because nothing newer is "
                     f"verified: slipway backup verify {spec.stack} --kind {spec.kind}"
                 )
-            deleted += _delete(store, gone, warnings)
+            deleted += _delete(spec, store, gone, warnings)
+            _forget_strays(spec, store, now, emitter, warnings)
     return deleted
 
 
-def _delete(store: Store, identities: Sequence[str], warnings: list[str]) -> list[str]:
+def _delete(spec: Spec, store: Store, identities: Sequence[str], warnings: list[str]) -> list[str]:
     done = []
     for identity in identities:
+        # Half deleted it is in no list any more: the next run must know of it.
+        record.begin(spec, identity)
         try:
             store.delete(identity)
             done.append(f"{store.name}/{identity}")
@@ -196,4 +220,17 @@ def _delete(store: Store, identities: Sequence[str], warnings: list[str]) -> lis
             # A bucket that does not allow deletion (append-only key, object lock) keeps its own rules.
             warnings.append(f"The old backup {identity} was not deleted from {store.name}: {error}")
             break
+        record.end(spec, identity)
     return done
+
+
+def _forget_strays(spec: Spec, store: Store, now: datetime, emitter: Emitter, warnings: list[str]) -> None:
+    """What has no manifest and is older than any run can be: of a host that is no more, or of a lost note."""
+    try:
+        for identity in sorted(store.strays()):
+            if now - manifest.time_of(identity) > STRAY_AGE:
+                store.discard(identity)
+                emitter.info(f"Removed what the unfinished backup {identity} had left in {store.name}.")
+    except SlipwayError as error:
+        if error.details.get("kind") != "refused":
+            warnings.append(f"What unfinished backups of {spec.stack} left in {store.name} was not removed: {error}")

@@ -87,18 +87,25 @@ def _update(spec: Spec, mended: str = "", **facts: Any) -> None:
 
 
 def begin(spec: Spec, identity: str) -> None:
-    """Noted before the first byte is stored, so that the next run knows what to clean up."""
+    """Noted before the first byte is stored or deleted, so that the next run knows what to clean up."""
+    _note(spec, [*(one for one in unfinished(spec) if one != identity), identity])
+
+
+def unfinished(spec: Spec) -> list[str]:
+    found = read_json(_running(spec), {})
+    return [str(one) for one in found.get("ids", [])] if isinstance(found, dict) else []
+
+
+def end(spec: Spec, identity: str) -> None:
+    _note(spec, [one for one in unfinished(spec) if one != identity])
+
+
+def _note(spec: Spec, identities: list[str]) -> None:
     spec.state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_json(_running(spec), {"id": identity})
-
-
-def unfinished(spec: Spec) -> str | None:
-    found = read_json(_running(spec))
-    return str(found["id"]) if isinstance(found, dict) else None
-
-
-def end(spec: Spec) -> None:
-    remove(_running(spec))
+    if identities:
+        write_json(_running(spec), {"ids": identities})
+    else:
+        remove(_running(spec))
 
 
 def _running(spec: Spec) -> Path:

@@ -41,6 +41,12 @@ class Store(Protocol):
     def commit(self, identity: str, manifest: bytes) -> None:
         """Write the manifest, last of all: with it the backup exists."""
 
+    def tidy(self, identity: str) -> None:
+        """Remove what repeated requests left beside a backup that is whole."""
+
+    def strays(self) -> set[str]:
+        """The ids of what is there without a manifest: under way, or left by a run that was killed."""
+
     def discard(self, identity: str) -> None:
         """Remove what an unfinished backup left; refuses to touch one that has a manifest."""
 

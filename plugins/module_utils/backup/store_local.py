@@ -75,9 +75,20 @@ class LocalStore:
             os.rename(place, self.directory / identity)
             fsync_directory(self.directory)
 
+    def tidy(self, identity: str) -> None:
+        """Nothing is repeated here."""
+
+    def strays(self) -> set[str]:
+        if not self.directory.is_dir():
+            return set()
+        partial = [one.name[1:].removesuffix(PARTIAL) for one in self.directory.glob(f".*{PARTIAL}")]
+        bare = [name for name, files in self.listing().items() if manifest.NAME not in files]
+        return {name for name in (*partial, *bare) if manifest.is_id(name)}
+
     def discard(self, identity: str) -> None:
-        with suppress(FileNotFoundError):
-            shutil.rmtree(self._partial(identity))
+        for place in (self._partial(identity), self.directory / identity):
+            with _explained(place), suppress(FileNotFoundError):
+                shutil.rmtree(place)
 
     def listing(self) -> dict[str, dict[str, int]]:
         if not self.directory.is_dir():
@@ -105,10 +116,11 @@ class LocalStore:
             write_atomic(self.directory / identity / name, data.decode(), 0o600)
 
     def delete(self, identity: str) -> None:
-        # Without its manifest it is no backup any more, whatever happens to the rest.
-        remove(self.directory / identity / manifest.NAME)
-        shutil.rmtree(self.directory / identity)
-        fsync_directory(self.directory)
+        with _explained(self.directory / identity):
+            # Without its manifest it is no backup any more, whatever happens to the rest.
+            remove(self.directory / identity / manifest.NAME)
+            shutil.rmtree(self.directory / identity)
+            fsync_directory(self.directory)
 
     def _partial(self, identity: str) -> Path:
         return self.directory / f".{identity}{PARTIAL}"

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,9 +16,10 @@ from ..s3 import client as s3_client
 from ..s3.errors import S3Error, explained
 from ..s3.options import S3Options
 from . import manifest
-from .upload import MultipartSink, stored_as
+from .upload import GONE, MultipartSink, stored_as
 
 CHUNK = 1024 * 1024
+LONGEST_PAUSE = 20.0
 
 
 class S3Store:
@@ -69,15 +72,43 @@ class S3Store:
         if self.get(identity, manifest.NAME) is not None:
             raise SlipwayError(f"The backup {identity} has a manifest: it is not an unfinished one.")
         prefix = self._key(identity, "")
-        with explained(self.options, "removing an unfinished backup"):
-            for page in self._client.get_paginator("list_multipart_uploads").paginate(
-                Bucket=self.options.bucket, Prefix=prefix
-            ):
-                for upload in page.get("Uploads", []):
-                    self._client.abort_multipart_upload(
-                        Bucket=self.options.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
-                    )
+        self._abort_uploads(prefix)
         self._delete_keys([key for key, _size in self._keys(prefix)])
+
+    def tidy(self, identity: str) -> None:
+        """An upload whose begin was answered but not heard was begun twice: the first one is nobody's."""
+        try:
+            self._abort_uploads(self._key(identity, ""))
+        except S3Error as error:
+            # A key that may only add: the bucket's own rules end such uploads.
+            if error.kind != "refused":
+                raise
+
+    def strays(self) -> set[str]:
+        prefix = self._key("", "")
+        found = {identity for identity, names in self.listing().items() if manifest.NAME not in names}
+        for key, _upload in self._uploads(prefix):
+            identity = key[len(prefix) :].partition("/")[0]
+            if manifest.is_id(identity) and self.get(identity, manifest.NAME) is None:
+                found.add(identity)
+        return found
+
+    def _uploads(self, prefix: str) -> list[tuple[str, str]]:
+        with explained(self.options, "listing unfinished uploads"):
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.options.bucket, Prefix=prefix
+            )
+            return [(str(one["Key"]), str(one["UploadId"])) for page in pages for one in page.get("Uploads", [])]
+
+    def _abort_uploads(self, prefix: str) -> None:
+        for key, upload in self._uploads(prefix):
+            try:
+                with explained(self.options, "removing an unfinished upload"):
+                    self._client.abort_multipart_upload(Bucket=self.options.bucket, Key=key, UploadId=upload)
+            except S3Error as error:
+                # That it is not there any more is what was asked for.
+                if error.details.get("code") not in GONE:
+                    raise
 
     def listing(self) -> dict[str, dict[str, int]]:
         prefix = self._key("", "")
@@ -101,6 +132,7 @@ class S3Store:
                 failures += 1
                 if error.kind != "unreachable" or failures > self.options.retries:
                     raise
+                time.sleep(_pause(failures))
                 continue
             break
         if done != size:
@@ -120,14 +152,20 @@ class S3Store:
                 body.close()
 
     def get(self, identity: str, name: str) -> bytes | None:
-        try:
-            with explained(self.options, f"reading {name} of {identity}"):
-                answer = self._client.get_object(Bucket=self.options.bucket, Key=self._key(identity, name))
-                return bytes(answer["Body"].read())
-        except S3Error as error:
-            if error.kind == "no_key":
-                return None
-            raise
+        """The library tries a request again, but not an answer that broke off in its body."""
+        failures = 0
+        while True:
+            try:
+                with explained(self.options, f"reading {name} of {identity}"):
+                    answer = self._client.get_object(Bucket=self.options.bucket, Key=self._key(identity, name))
+                    return bytes(answer["Body"].read())
+            except S3Error as error:
+                if error.kind == "no_key":
+                    return None
+                failures += 1
+                if error.kind != "unreachable" or failures > self.options.retries:
+                    raise
+                time.sleep(_pause(failures))
 
     def put(self, identity: str, name: str, data: bytes) -> None:
         with explained(self.options, f"writing {name} of {identity}"):
@@ -158,3 +196,9 @@ class S3Store:
         for key in keys:
             with explained(self.options, f"deleting {key}"):
                 self._client.delete_object(Bucket=self.options.bucket, Key=key)
+
+
+def _pause(failures: int) -> float:
+    """Seconds before the next try: longer each time, never the same on two hosts."""
+    spread: float = random.uniform(0.5, 1.0)  # noqa: S311 - no secret depends on it
+    return min(LONGEST_PAUSE, 0.5 * 2.0**failures) * spread

@@ -69,11 +69,21 @@ class MultipartSink:
         self._settle(0)
         self._pool.shutdown()
         parts = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(self._tags, 1)]
-        with explained(self._options, f"completing {self.name}"):
-            self._client.complete_multipart_upload(
-                **self._where, UploadId=self._upload_id, MultipartUpload={"Parts": parts}
-            )
+        try:
+            with explained(self._options, f"completing {self.name}"):
+                self._client.complete_multipart_upload(
+                    **self._where, UploadId=self._upload_id, MultipartUpload={"Parts": parts}
+                )
+        except S3Error as error:
+            # A second try is told that there is no such upload when the first one's answer was lost.
+            if error.details.get("code") not in GONE or not self._is_there():
+                raise
         self._completed = True
+
+    def _is_there(self) -> bool:
+        """Whether an object of this size is at the key, which nobody else knows; `confirm` compares its checksum."""
+        with explained(self._options, f"looking for {self.name}"):
+            return bool(self._client.head_object(**self._where)["ContentLength"] == self.bytes)
 
     def abort(self) -> None:
         """Leave nothing: a part that was under way may arrive after the first abort, so look and abort again."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -29,9 +30,10 @@ from ansible_collections.slipway.vps.plugins.module_utils.s3.options import S3Op
 from ansible_collections.slipway.vps.tests.unit import redis_container
 from ansible_collections.slipway.vps.tests.unit.postgres_server import database, postgres
 
+from .fault_proxy import FaultProxy
 from .wal_server import Database, Stack, docker, images
 
-__all__ = ["big_shop", "database", "files", "keypair", "postgres", "redis", "s3", "shop", "state"]
+__all__ = ["big_shop", "database", "files", "keypair", "postgres", "proxy", "redis", "s3", "shop", "state"]
 
 BUCKET = "backups"
 KEY = "backupkey"
@@ -73,6 +75,7 @@ class SeaweedFS:
         identities = [
             _identity("admin", "testadmin", "testadminsecret", ["Admin", "Read", "Write", "List", "Tagging"]),
             _identity("backup", KEY, SECRET, [f"{right}:{BUCKET}" for right in ("Read", "Write", "List")]),
+            _identity("blind", "blindkey", "blindsecretblind", [f"Write:{BUCKET}"]),
             _identity("reader", "readerkey", "readersecretreader", [f"{right}:{BUCKET}" for right in ("Read", "List")]),
         ]
         (self.directory / "s3.json").write_text(json.dumps({"identities": identities}))
@@ -148,9 +151,9 @@ def _identity(name, key, secret, actions):
 
 
 def _free_ports(count):
-    """Each service also opens its port + 10000."""
+    """Each service also opens its port + 10000. Two test runs that look at the same time begin at different ones."""
     found = []
-    port = 21000
+    port = 20000 + os.getpid() * 7 % 2500
     while len(found) < count:
         port += 1
         try:
@@ -174,6 +177,13 @@ def s3(tmp_path_factory):
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture
+def proxy(s3):
+    made = FaultProxy(s3, stall=1.5)
+    yield made
+    made.close()
 
 
 class Shop:
@@ -225,7 +235,7 @@ def shop(postgres, database, s3, tmp_path, state_directory):
     made.query("CREATE SCHEMA tenant_alpha")
     made.query('CREATE TABLE tenant_alpha."Odd Name" (id int, price numeric)')
     made.query('INSERT INTO tenant_alpha."Odd Name" SELECT i, i FROM generate_series(1, 10) i')
-    assert record.unfinished(made.spec) is None
+    assert record.unfinished(made.spec) == []
     return made
 
 

@@ -76,7 +76,7 @@ def during(spec, disturb):
 def nothing_is_left(shop, s3):
     assert s3.keys(shop.prefix) == []
     assert s3.uploads(shop.prefix) == []
-    assert record.unfinished(shop.spec) is None
+    assert record.unfinished(shop.spec) == []
     assert catalog.entries(stores(shop.spec)) == []
 
 

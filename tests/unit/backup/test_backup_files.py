@@ -227,7 +227,7 @@ def test_an_interrupted_upload_leaves_no_part(files, s3, monkeypatch):
     with pytest.raises(SlipwayError, match="was killed"):
         back_up(files.but(bytes_per_second=15_000_000))
     assert s3.keys(files.prefix) == [] and s3.uploads(files.prefix) == []
-    assert catalog.entries(stores(files.spec)) == [] and record.unfinished(files.spec) is None
+    assert catalog.entries(stores(files.spec)) == [] and record.unfinished(files.spec) == []
 
 
 def test_damage_is_found_in_every_folder(files, s3):

@@ -132,7 +132,7 @@ def test_a_redis_that_dies_while_it_is_read_leaves_nothing(redis, s3):
     finally:
         killer.join()
     assert s3.keys(redis.prefix) == [] and s3.uploads(redis.prefix) == []
-    assert catalog.entries(stores(redis.spec)) == [] and record.unfinished(redis.spec) is None
+    assert catalog.entries(stores(redis.spec)) == [] and record.unfinished(redis.spec) == []
 
 
 def test_the_password_is_in_no_argument_list(redis):

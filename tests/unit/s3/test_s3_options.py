@@ -51,11 +51,3 @@ def test_a_credentials_file_without_credentials_is_named(tmp_path, text):
     path.write_text(text)
     with pytest.raises(SlipwayError, match="has no usable profile"):
         client.credentials(S3Options.from_dict({**BASE, "credentials_file": str(path)}))
-
-
-def test_checksums_that_others_refuse_are_off_unless_wanted():
-    built = client.client(S3Options.from_dict({**BASE, "access_key": "k", "secret_key": "s"}))
-    config = built.meta.config
-    assert config.request_checksum_calculation == "when_required"
-    assert config.s3["addressing_style"] == "path"
-    assert built.meta.endpoint_url == "https://s3.example.org"
