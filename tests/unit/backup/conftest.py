@@ -218,9 +218,11 @@ class Shop:
 @pytest.fixture
 def state_directory(tmp_path, monkeypatch):
     monkeypatch.setattr(spec, "STATE_DIRECTORY", tmp_path / "state")
-    for module in ("engine", "restore", "verify"):
+    for module in ("engine", "restore", "restoration", "restore_files", "restore_kind", "restore_redis", "verify"):
         monkeypatch.setattr(
-            f"ansible_collections.slipway.vps.plugins.module_utils.backup.{module}.STATE_DIRECTORY", tmp_path / "state"
+            f"ansible_collections.slipway.vps.plugins.module_utils.backup.{module}.STATE_DIRECTORY",
+            tmp_path / "state",
+            raising=False,
         )
     return tmp_path / "state"
 
