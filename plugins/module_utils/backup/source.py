@@ -19,8 +19,12 @@ from ..common.errors import SlipwayError
 from ..common.process import run
 from ..postgres.options import PostgresOptions
 
-# The query for the dependencies of materialised views gets a quadratic plan with many schemas unless this is off.
-DUMP_OPTIONS = "-c enable_mergejoin=off"
+# With thousands of schemas the query for the dependencies of materialised views gets a quadratic plan, the catalogue is
+# sorted on disk, and compiling the queries takes longer than they do.
+DUMP_OPTIONS = "-c enable_mergejoin=off -c jit=off -c work_mem=64MB"
+# Nothing of a restore counts before its last steps, and their commits make all earlier ones durable as well: only for
+# those the server has to wait for its disk.
+RESTORE_OPTIONS = "-c statement_timeout=0 -c synchronous_commit=off"
 LOCK_WAIT_MS = 300_000
 # What runs inside a container is named by these, not by the `docker` that starts it there.
 PROGRAMS = ("pg_dump", "pg_dumpall", "pg_restore", "pg_basebackup", "psql", "redis-cli", "redis-check-rdb")
@@ -103,7 +107,7 @@ class Client:
 
     def restore(self, database: str) -> Command:
         return self.command(
-            "pg_restore", "--exit-on-error", "--no-password", f"--dbname={database}", pgoptions="-c statement_timeout=0"
+            "pg_restore", "--exit-on-error", "--no-password", f"--dbname={database}", pgoptions=RESTORE_OPTIONS
         )
 
     def copies(self, database: str, selection: Selection) -> list[Command]:

@@ -104,14 +104,15 @@ class MultipartSink:
                 raise
 
     def _send(self) -> None:
-        body, self._buffer = self._buffer, bytearray()
+        # The client copies what can still change, and shares what cannot.
+        body, self._buffer = bytes(self._buffer), bytearray()
         md5 = hashlib.md5(body, usedforsecurity=False).digest()
         self._md5s.append(md5)
         self.bytes += len(body)
         self._settle(THREADS - 1)
         self._running.append(self._pool.submit(self._upload, len(self._md5s), body, md5))
 
-    def _upload(self, number: int, body: bytearray, md5: bytes) -> str:
+    def _upload(self, number: int, body: bytes, md5: bytes) -> str:
         with explained(self._options, f"uploading part {number} of {self.name}"):
             answer = self._client.upload_part(
                 **self._where,
