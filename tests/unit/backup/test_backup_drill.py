@@ -22,6 +22,7 @@ from ansible_collections.slipway.vps.plugins.module_utils.backup import (
     engine,
     manifest,
     record,
+    restore,
     spec,
 )
 from ansible_collections.slipway.vps.plugins.module_utils.backup.drill_options import DrillOptions, Query
@@ -284,3 +285,38 @@ def test_files_are_unpacked_and_removed_again(files, state):
     assert not list(drill.DIRECTORY.rglob("photo"))
     with pytest.raises(SlipwayError, match="no key to read it"):
         run(replace(state.spec, identity_file=""))
+
+
+@pytest.fixture
+def served(stack, tmp_path, state_directory):
+    """A database as a Compose stack has it, with a superuser of its own and a library that its start names."""
+    name = stack.spec.stack
+    stack.database.remove()
+    stack.database.start("-c", "shared_preload_libraries=pg_stat_statements")
+    stack.database.query("CREATE EXTENSION pg_stat_statements")
+    stack.database.query("CREATE ROLE reader NOLOGIN; CREATE ROLE member LOGIN PASSWORD 'x' IN ROLE reader")
+    stack.database.query("CREATE TABLE orders AS SELECT i AS id FROM generate_series(1, 500) i")
+    stack.database.query("GRANT SELECT ON orders TO reader")
+    return replace(stack.spec, kind="postgres", settings={}, s3=replace(stack.spec.s3, prefix=f"test-{name}"))
+
+
+def test_a_container_is_drilled_in_its_own_image_with_its_roles_and_libraries(served):
+    made = back_up(served)
+    assert made["details"]["superuser"] == "shop" and made["details"]["preload"] == "pg_stat_statements"
+    questions = {
+        "the library is there": ("SELECT count(*) > 0 FROM pg_stat_statements", True),
+        "roles are what they were": ("SELECT pg_has_role('member', 'reader', 'member')", True),
+        "no network": ("SELECT current_setting('listen_addresses')", ""),
+    }
+    found = run(replace(served, drill=asked("", questions)))
+    assert (found["result"], found["rows"], found["image"]) == ("good", 500, made["details"]["image"])
+    assert leftovers(served) == ""
+
+
+def test_a_full_disk_below_a_container_is_found_before_anything_is_made(served, s3):
+    made = back_up(served)
+    key = f"{served.s3.prefix}/{served.stack}/postgres/{made['id']}/manifest.json"
+    made["database_bytes"] = 10**15
+    s3.client().put_object(Bucket=BUCKET, Key=key, Body=json.dumps(made).encode())
+    with pytest.raises(SlipwayError, match=r"needs 1100000\.5 GB at /.*/_data, \d+\.\d GB are free"):
+        restore.run(served, restore.Request.from_dict({}), Emitter.null())
