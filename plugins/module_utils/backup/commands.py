@@ -70,12 +70,20 @@ def _drill_job(request: dict[str, Any], emitter: Emitter) -> dict[str, Any]:
         return drill.run(wanted, str(request.get("id") or catalog.LATEST), emitter)
 
 
+def _see_to_drill(stack: str, _emitter: Emitter) -> str:
+    """After a job that was killed."""
+    for one in _drillable(stack):
+        drill.clean_up(one)
+    return "What the drill had made is removed."
+
+
 JOBS: dict[str, Callable[[dict[str, Any], Emitter], dict[str, Any]]] = {
     "backup.run": _run_job,
     "backup.restore": _restore_job,
     "backup.verify": _verify_job,
     "backup.drill": _drill_job,
 }
+ENDINGS: dict[str, Callable[[str, Emitter], str]] = {"backup.drill": _see_to_drill}
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -119,7 +127,7 @@ def _emitter() -> Emitter:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    raise SlipwayError(f"The backup was stopped by signal {number}.", hint="Start it again: slipway backup run STACK")
+    raise SlipwayError(f"The work was stopped by signal {number}.", hint="Start it again: slipway backup --help")
 
 
 def _on_run(args: argparse.Namespace) -> int:
@@ -178,9 +186,13 @@ def _on_drill(args: argparse.Namespace) -> int:
 def _drill(args: argparse.Namespace, emitter: Emitter) -> int:
     if args.kind != ALL:
         return 0 if _drilled(spec.load(args.stack, args.kind), args, emitter) else 1
-    every = [spec.load(args.stack, kind) for kind in spec.kinds(args.stack) if kind in drill.TRIALS]
-    wanted = [one for one in every if not one.drill.kinds or one.kind in one.drill.kinds]
+    every = _drillable(args.stack)
+    wanted = [one for one in every if args.clean or not one.drill.kinds or one.kind in one.drill.kinds]
     return 1 if [one for one in wanted if not _drilled(one, args, emitter)] else 0
+
+
+def _drillable(stack: str) -> list[Spec]:
+    return [spec.load(stack, kind) for kind in spec.kinds(stack) if kind in drill.TRIALS]
 
 
 def _drilled(wanted: Spec, args: argparse.Namespace, emitter: Emitter) -> bool:

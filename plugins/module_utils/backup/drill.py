@@ -64,6 +64,7 @@ def run(spec: Spec, wanted: str, emitter: Emitter) -> dict[str, Any]:
     started, first = time.monotonic(), len(emitter.phases)
     with _lock(spec):
         clean(spec)
+        drill_result.begun(spec, drill)
         store: Store | None = None
         try:
             places = stores(spec)
@@ -78,10 +79,11 @@ def run(spec: Spec, wanted: str, emitter: Emitter) -> dict[str, Any]:
             drill.reason = str(error) or type(error).__name__
             raise
         finally:
-            clean(spec)
+            _remove(spec)
             drill.seconds = round(time.monotonic() - started, 2)
             drill.phases = {one["name"]: one["seconds"] for one in emitter.phases[first:]}
             _record(spec, store, drill, emitter)
+            drill_result.ended(spec)
     emitter.info(told(drill))
     return {"drill": drill.as_dict(), "changed": True}
 
@@ -110,7 +112,16 @@ def told(drill: Drill) -> str:
 
 
 def clean(spec: Spec) -> None:
-    """Remove what this or a killed drill of the stack left."""
+    """Remove what a killed drill of the stack left, and note that it proved nothing."""
+    _remove(spec)
+    killed = drill_result.unfinished(spec)
+    if killed:
+        killed.time = manifest.moment(datetime.now(timezone.utc))
+        drill_result.note(spec, killed)
+        drill_result.ended(spec)
+
+
+def _remove(spec: Spec) -> None:
     if spec.kind in ("postgres", "redis"):
         with containers.engine() as client:
             drill_server.clean(client, spec.stack, spec.kind)

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ..common.files import read_json, write_json
+from ..common.files import read_json, remove, write_json
 from ..common.version import __version__
 from . import manifest
 from .spec import Spec
@@ -27,8 +27,9 @@ VERSION = 1
 GOOD = "good"
 FAILED = "failed"
 NAME = re.compile(r"drill-\d{8}T\d{6}Z-[0-9a-f]{6}\.json")
-# On the host: the last drill, and the last good one.
+# On the host: the last drill, and the last good one; and the one that goes on, which a killed one leaves.
 NOTE = "drill.json"
+RUNNING = "drill-running.json"
 
 
 @dataclass
@@ -84,6 +85,24 @@ def note(spec: Spec, drill: Drill) -> None:
     about = drill.as_dict()
     good = about if drill.result == GOOD else noted(spec).get("good")
     write_json(spec.state_directory / NOTE, {"last": about, "good": good}, 0o644)
+
+
+def begun(spec: Spec, drill: Drill) -> None:
+    spec.state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_json(spec.state_directory / RUNNING, {"id": drill.id, "started": drill.started})
+
+
+def ended(spec: Spec) -> None:
+    remove(spec.state_directory / RUNNING)
+
+
+def unfinished(spec: Spec) -> Drill | None:
+    """The one that was killed before it could tell; only asked when none is at work."""
+    found = read_json(spec.state_directory / RUNNING)
+    if not isinstance(found, dict):
+        return None
+    reason = "The drill was killed before it ended (journalctl -k says whether memory was short)."
+    return Drill(**found, stack=spec.stack, kind=spec.kind, reason=reason)
 
 
 def noted(spec: Spec) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from ..postgres.options import PostgresOptions
 from . import database
 from .manifest import Manifest
 from .room import GIGABYTE, refuse_without_room
+from .source import major
 from .spec import Spec
 
 LABEL = "slipway.drill"
@@ -192,10 +193,6 @@ class Server:
                 self._container.remove(force=True, v=True)
             self._container = None
         shutil.rmtree(self._directory, ignore_errors=True)
-
-
-def major(version: str) -> str:
-    return version.partition(".")[0]
 
 
 def _image(name: str, found: Any) -> Image:

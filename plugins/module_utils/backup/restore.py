@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from .catalog import Backup
 from .manifest import Manifest
 from .pipeline import Consumer, Pipeline
 from .snapshot import row_counts
-from .source import Client, Selection, client_for, split
+from .source import Client, Selection, client_for, major, split
 from .spec import DATABASE_NAME, STATE_DIRECTORY, Spec
 from .store import Store, stores
 
@@ -124,8 +123,8 @@ def plan(spec: Spec, request: Request) -> Plan:
 def _refuse_older_server(cursor: Any, known: Manifest) -> None:
     cursor.execute("SELECT current_setting('server_version')")
     have = str(cursor.fetchone()[0])
-    wanted = known.server_version.partition(".")[0]
-    if wanted.isdigit() and int(wanted) > int(re.split(r"\D", have)[0]):
+    wanted = major(known.server_version)
+    if wanted and int(wanted) > int(major(have)):
         raise SlipwayError(
             f"Backup {known.id} is of PostgreSQL {known.server_version}, the server here is {have}, which is older.",
             hint=f"Restore it on PostgreSQL {wanted} or newer: playbooks/data_services.yml brings the service there.",

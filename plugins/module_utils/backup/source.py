@@ -136,6 +136,12 @@ def first_version(text: str) -> str:
     return found.group(0)
 
 
+def major(version: str) -> str:
+    """17 of 17.2, and of 17beta1."""
+    found = re.match(r"\d+", version)
+    return found.group(0) if found else ""
+
+
 @dataclass(frozen=True)
 class Selection:
     """What of a backup is wanted; empty means all of it. Tables are written schema.table."""

@@ -10,6 +10,7 @@ import json
 import subprocess
 import uuid
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -247,6 +248,9 @@ def test_the_server_is_alone_and_limited_and_what_a_killed_drill_left_goes(drill
     image = drilled.spec.drill.image
     docker("run", "--detach", "--label", mark, "--network=none", "--entrypoint=sleep", image, "1000")
     (drill_server.RUN_DIRECTORY / drilled.spec.stack).mkdir(parents=True)
+    drill_result.begun(drilled.spec, drill_result.Drill.begin(drilled.spec, datetime.now(timezone.utc)))
+    drill.clean_up(drilled.spec)
+    assert leftovers(drilled.spec) == "" and "was killed" in note(drilled.spec)["last"]["reason"]
     seen = {}
 
     def look(_queries, _seconds, document, _options):

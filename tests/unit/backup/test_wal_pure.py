@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -314,3 +315,11 @@ def test_a_request_may_name_its_moment_in_utc():
 def test_settings_that_would_not_work_are_refused(settings):
     with pytest.raises(SlipwayError):
         WalOptions.from_dict(settings)
+
+
+def test_files_of_another_major_version_are_refused():
+    place = cluster.Location("shop-data-postgres-1", "sha256:1", "/data", Path("/srv"), (), "17")
+    with pytest.raises(SlipwayError, match=r"is of PostgreSQL 15\.18, the image of .* is PostgreSQL 17"):
+        cluster.refuse_other_major(place, "15.18")
+    cluster.refuse_other_major(place, "17.2 (Debian 17.2-1)")
+    cluster.refuse_other_major(replace(place, major=""), "15.18")

@@ -124,6 +124,7 @@ class BaseBackup:
     stopped: datetime
     bytes: int
     complete: bool = True
+    version: str = ""
 
     @property
     def first(self) -> int:
@@ -147,6 +148,7 @@ def from_manifest(known: Manifest, *, complete: bool = True) -> BaseBackup:
             stopped=stopped,
             bytes=known.dump_bytes,
             complete=complete,
+            version=known.server_version,
         )
     except (KeyError, ValueError) as error:
         raise SlipwayError(

@@ -17,6 +17,7 @@ from typing import Any
 from ...common.errors import SlipwayError
 from ...common.files import fsync_directory
 from ...common.require import load
+from ..source import major
 
 PGDATA = "PGDATA"
 USUAL = "/var/lib/postgresql/data"
@@ -34,6 +35,7 @@ class Location:
     inside: str
     path: Path
     volumes: tuple[str, ...]
+    major: str = ""
 
 
 class Cluster:
@@ -134,7 +136,18 @@ def locate(container: str, attributes: dict[str, Any]) -> Location:
         str(inside),
         source / inside.relative_to(target),
         tuple(sorted(attributes["Config"].get("Volumes") or {})),
+        environment.get("PG_MAJOR", ""),
     )
+
+
+def refuse_other_major(place: Location, version: str) -> None:
+    """The files of one major version are of no use to another one. An image that does not tell its own is tried."""
+    wanted = major(version)
+    if wanted and place.major and wanted != place.major:
+        raise SlipwayError(
+            f"The base backup is of PostgreSQL {version}, the image of {place.container} is PostgreSQL {place.major}.",
+            hint="Run the service with an image of that major version, or restore a dump (without restore_time).",
+        )
 
 
 def refuse_unmovable(path: Path) -> None:

@@ -31,7 +31,7 @@ from ..spec import Spec
 from ..store import stores
 from .archive import moment, parse_moment
 from .base import CONTENT
-from .cluster import Cluster, Location, refuse_unmovable, refuse_without_room
+from .cluster import Cluster, Location, refuse_other_major, refuse_unmovable, refuse_without_room
 from .options import checked
 from .plan import RestorePlan, Target
 from .recovery import Place, Recovery
@@ -138,6 +138,7 @@ class Restore:
     def preflight(self) -> None:
         self._plan = self._source.plan(self._request.wanted())
         self._location: Location = self._cluster.locate()
+        refuse_other_major(self._location, self._plan.base.version)
         # Made beside the live files: a later rename must not have to copy.
         if self._request.target == IN_PLACE:
             refuse_unmovable(self._location.path)
