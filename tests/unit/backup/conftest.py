@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from dataclasses import replace
@@ -28,17 +29,35 @@ from ansible_collections.slipway.vps.plugins.module_utils.release import paths
 from ansible_collections.slipway.vps.plugins.module_utils.s3 import client as s3_client
 from ansible_collections.slipway.vps.plugins.module_utils.s3.options import S3Options
 from ansible_collections.slipway.vps.tests.unit import redis_container
-from ansible_collections.slipway.vps.tests.unit.postgres_server import database, postgres
+from ansible_collections.slipway.vps.tests.unit.postgres_server import (
+    PostgresServer,
+    database,
+    postgres,
+    programs,
+)
 
 from .fault_proxy import FaultProxy
 from .wal_server import Database, Stack, docker, images
 
-__all__ = ["big_shop", "database", "files", "keypair", "postgres", "proxy", "redis", "s3", "shop", "state"]
+__all__ = [
+    "big_shop",
+    "database",
+    "files",
+    "keypair",
+    "own_server",
+    "postgres",
+    "proxy",
+    "redis",
+    "s3",
+    "shop",
+    "state",
+]
 
 BUCKET = "backups"
 KEY = "backupkey"
 SECRET = "backupsecretbackup"
 ROWS = 4000
+FEW_LOCKS = ("max_locks_per_transaction=10", "max_connections=20")
 numbers = itertools.count(1)
 
 
@@ -184,6 +203,21 @@ def proxy(s3):
     made = FaultProxy(s3, stall=1.5)
     yield made
     made.close()
+
+
+@pytest.fixture
+def own_server():
+    """A server that may be restarted."""
+    if programs() is None:
+        pytest.skip("no PostgreSQL server is installed here (Debian package postgresql)")
+    with tempfile.TemporaryDirectory(prefix="slipway-postgres-") as directory:
+        server = PostgresServer(Path(directory), programs())
+        server.initialise()
+        server.start(*FEW_LOCKS)
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 class Shop:

@@ -40,14 +40,17 @@ FAULTS = (
 
 @dataclass
 class Fault:
-    """Breaks `count` requests, beginning with the one of number `after` from now on."""
+    """Breaks `count` requests that have these words, beginning with the one of number `after` from now on."""
 
     kind: str
     after: int = 0
     count: int = 1
+    words: str = ""
     hits: int = 0
 
-    def applies(self):
+    def applies(self, request):
+        if not all(word in request for word in self.words.split()):
+            return False
         if self.after > 0:
             self.after -= 1
             return False
@@ -88,9 +91,9 @@ class FaultProxy(http.server.ThreadingHTTPServer):
         self.thread.join()
         self.server_close()
 
-    def arm(self, kind, after=0, count=1):
+    def arm(self, kind, after=0, count=1, words=""):
         with self.lock:
-            self.fault = Fault(kind, after, count)
+            self.fault = Fault(kind, after, count, words)
             return self.fault
 
     def disarm(self):
@@ -102,7 +105,7 @@ class FaultProxy(http.server.ThreadingHTTPServer):
     def next_fault(self, words):
         with self.lock:
             self.requests += 1
-            if self.fault and self.fault.applies():
+            if self.fault and self.fault.applies(words):
                 self.broken.append((self.fault.kind, words))
                 return self.fault.kind
             return ""

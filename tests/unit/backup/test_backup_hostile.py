@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import email.utils
 import signal
-import tempfile
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -21,7 +19,6 @@ from ansible_collections.slipway.vps.plugins.module_utils.backup.retention impor
 from ansible_collections.slipway.vps.plugins.module_utils.backup.store import stores
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
 from ansible_collections.slipway.vps.plugins.module_utils.common.events import Emitter
-from ansible_collections.slipway.vps.tests.unit.postgres_server import PostgresServer, programs
 
 from .test_backup_faults import _aged, back_up, during, nothing_is_left
 
@@ -104,21 +101,6 @@ def test_a_table_that_goes_before_the_dump_could_lock_it_is_a_failure_and_the_ne
     assert "orders" in str(error) and error.hint
     nothing_is_left(shop, s3)
     assert "public.orders" not in back_up(shop.spec)["tables"]
-
-
-@pytest.fixture
-def own_server():
-    """A server that may be restarted."""
-    if programs() is None:
-        pytest.skip("no PostgreSQL server is installed here (Debian package postgresql)")
-    with tempfile.TemporaryDirectory(prefix="slipway-postgres-") as directory:
-        server = PostgresServer(Path(directory), programs())
-        server.initialise()
-        server.start("max_locks_per_transaction=10", "max_connections=20")
-        try:
-            yield server
-        finally:
-            server.stop()
 
 
 def test_many_schemas_need_more_locks_than_the_server_has_and_the_number_to_set_is_enough(shop, s3, own_server):
