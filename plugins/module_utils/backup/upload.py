@@ -82,8 +82,13 @@ class MultipartSink:
 
     def _is_there(self) -> bool:
         """Whether an object of this size is at the key, which nobody else knows; `confirm` compares its checksum."""
-        with explained(self._options, f"looking for {self.name}"):
-            return bool(self._client.head_object(**self._where)["ContentLength"] == self.bytes)
+        try:
+            with explained(self._options, f"looking for {self.name}"):
+                return bool(self._client.head_object(**self._where)["ContentLength"] == self.bytes)
+        except S3Error as error:
+            if error.kind == "no_key":
+                return False
+            raise
 
     def abort(self) -> None:
         """Leave nothing: a part that was under way may arrive after the first abort, so look and abort again."""

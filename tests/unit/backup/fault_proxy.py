@@ -20,6 +20,7 @@ SLOW_DOWN = (
     b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 )
 DENIED = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>"
+NO_UPLOAD = b"<?xml version='1.0'?><Error><Code>NoSuchUpload</Code><Message>No such upload.</Message></Error>"
 HOP = {"connection", "keep-alive", "transfer-encoding", "expect", "content-length"}
 PIECE = 64 * 1024
 
@@ -71,6 +72,9 @@ class FaultProxy(http.server.ThreadingHTTPServer):
         self.fault = None
         # Words of a request that the key may not do, such as ("DELETE",).
         self.forbidden = ()
+        # A server that knows an upload no more once it is completed (some are asked twice and say the same twice).
+        self.forgetful = False
+        self.completed = set()
         # The server's clock, when it is another one.
         self.date = ""
         self.requests = 0
@@ -131,6 +135,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         data = self._take(length)
         if any(word in f"{self.command} {self.path}" for word in self.server.forbidden):
             return self._answer(403, [], DENIED)
+        if self._is_forgotten():
+            return self._answer(404, [], NO_UPLOAD)
         if fault in ("slow_down", "internal"):
             return self._answer(503 if fault == "slow_down" else 500, [], SLOW_DOWN)
         if fault == "cut_sending":
@@ -144,6 +150,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self._answer(status, headers, body, fault)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _handle
+
+    def _is_forgotten(self):
+        if not self.server.forgetful or self.command != "POST" or "uploadId=" not in self.path:
+            return False
+        known = self.path in self.server.completed
+        self.server.completed.add(self.path)
+        return known
 
     def _take(self, count):
         """So much of the request's body."""

@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.slipway.vps.plugins.module_utils.backup import catalog, engine, verify
 from ansible_collections.slipway.vps.plugins.module_utils.backup.store import stores
+from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
 from ansible_collections.slipway.vps.plugins.module_utils.common.events import Emitter
 
 from .fault_campaign import of_files
@@ -65,6 +66,31 @@ def test_a_word_that_is_lost_on_the_way_is_no_failure_and_leaves_nothing(files, 
     assert result["warnings"] == []
     assert s3.uploads(files.prefix) == []
     verify.verify(files.spec, result["backup"]["id"], Emitter.null())
+
+
+@pytest.mark.parametrize(("kind", "good"), [("answer_lost", True), ("reset_sending", False)])
+def test_an_upload_that_the_server_has_forgotten_is_looked_for(files, s3, proxy, kind, good):
+    """Completed, and the answer was lost: the object is there. Never completed: it is not, and that is a failure."""
+    spec = files.but(s3=s3.options(endpoint=proxy.endpoint, read_timeout=1.0, retries=3))
+    proxy.forgetful = True
+    if not good:
+        proxy.completed = _Everything()
+    proxy.arm(kind, words="POST uploadId=")
+    if good:
+        made = engine.run(spec, Emitter.null())["backup"]
+        verify.verify(files.spec, made["id"], Emitter.null())
+    else:
+        with pytest.raises(SlipwayError, match=r"is not there any more while completing|NoSuchUpload"):
+            engine.run(spec, Emitter.null())
+        assert s3.keys(files.prefix) == []
+    assert s3.uploads(files.prefix) == []
+
+
+class _Everything(set):
+    """The server knows no upload at all."""
+
+    def __contains__(self, _path):
+        return True
 
 
 def test_a_listing_goes_on_when_an_answer_breaks_off(files, s3, proxy):
