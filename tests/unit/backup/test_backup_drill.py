@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.slipway.vps.plugins.module_utils.agent import cli
 from ansible_collections.slipway.vps.plugins.module_utils.backup import (
     catalog,
     drill,
@@ -30,7 +31,7 @@ from ansible_collections.slipway.vps.plugins.module_utils.backup.drill_options i
 from ansible_collections.slipway.vps.plugins.module_utils.backup.store import stores
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
 from ansible_collections.slipway.vps.plugins.module_utils.common.events import Emitter
-from ansible_collections.slipway.vps.plugins.module_utils.common.files import read_json
+from ansible_collections.slipway.vps.plugins.module_utils.common.files import read_json, write_json
 
 from .conftest import BUCKET, ROWS
 from .wal_server import docker, images
@@ -277,6 +278,44 @@ def test_redis_is_loaded_and_its_keys_are_counted(redis, monkeypatch):
     listed = entry(redis.spec)
     assert listed["restored"] == found["time"]
     assert leftovers(redis.spec) == ""
+
+
+def test_the_command_drills_every_kind_and_one_that_fails_stops_no_other(
+    drilled, stacks, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(spec, "CONFIG_DIRECTORY", tmp_path / "config")
+    stack = drilled.spec.stack
+    (stacks / stack / "files").mkdir(parents=True)
+    (stacks / stack / "files" / "upload").write_text("of a user")
+    options = drilled.spec.s3
+    configuration = {
+        "stack": stack,
+        "database": drilled.server.params(drilled.name),
+        "client_directory": drilled.spec.client_directory,
+        "s3": {name: getattr(options, name) for name in ("endpoint", "bucket", "access_key", "secret_key", "ca_file")},
+        "kinds": {"files": {"without_services": []}},
+        "drill": {"image": drilled.spec.drill.image, "queries": [{"name": "one", "query": "SELECT 1", "expected": 1}]},
+    }
+
+    def slipway(*words):
+        write_json(tmp_path / "config" / f"{stack}.json", configuration)
+        return cli.main(["backup", words[0], stack, *words[1:]])
+
+    (tmp_path / "config").mkdir()
+    assert slipway("run") == 0 and slipway("run", "--kind", "files") == 0
+    assert slipway("drill", "--kind", "all") == 0
+    told = capsys.readouterr().out
+    assert f"2 tables with {ROWS + 10} rows, 1 check queries" in told and "stored bytes; the restore took" in told
+    configuration["drill"]["queries"][0]["expected"] = 2
+    assert slipway("drill", "--kind", "all") == 1
+    found = capsys.readouterr()
+    assert "postgres: A check query says no: one: 1 instead of 2." in found.err and "stored bytes" in found.out
+    configuration["drill"]["kinds"] = ["files"]
+    assert slipway("drill", "--kind", "all") == 0
+    assert slipway("drill", "--kind", "all", "--clean") == 0
+    configuration["drill"]["queries"] = [{"name": "without a statement"}]
+    assert slipway("drill") == 1
+    assert "The check query without a statement has not a name and a query." in capsys.readouterr().err
 
 
 def test_files_are_unpacked_and_removed_again(files, state):

@@ -74,7 +74,7 @@ def test_a_dropped_table_is_back_as_it_was_a_moment_before(stack):
     assert ask(newest, "SELECT to_regclass('afterwards') IS NOT NULL AND to_regclass('orders') IS NULL") == "t"
 
 
-def test_a_moment_in_which_nothing_was_written_is_restored_too(stack):
+def test_a_moment_in_which_nothing_was_written_is_restored_too(stack, s3):
     stack.database.query("CREATE TABLE orders AS SELECT i AS id FROM generate_series(1, 10) i")
     stack.ship()
     stack.until(lambda known: known.get("slot", {}).get("active"))
@@ -87,6 +87,18 @@ def test_a_moment_in_which_nothing_was_written_is_restored_too(stack):
     later = datetime.now(timezone.utc).isoformat()
     with pytest.raises(SlipwayError, match="The log in the bucket does not reach"):
         restored(stack, time=later)
+    # What does not fit, or is of another major version, is known before anything is fetched.
+    [key] = [one for one in s3.keys(f"{stack.spec.s3.prefix}/") if one.endswith("/manifest.json")]
+    known = json.loads(s3.client().get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    for change, said in (
+        ({"dump_bytes": 10**15}, r"needs 1100000\.\d GB at /.*, \d+\.\d GB are free"),
+        ({"server_version": "9.6.1"}, r"is of PostgreSQL 9\.6\.1, the image of .* is PostgreSQL 1\d"),
+    ):
+        s3.client().put_object(Bucket=BUCKET, Key=key, Body=json.dumps({**known, **change}).encode())
+        for target in ("beside", "in_place"):
+            with pytest.raises(SlipwayError, match=said):
+                restored(stack, target=target)
+    s3.client().put_object(Bucket=BUCKET, Key=key, Body=json.dumps(known).encode())
     with pytest.raises(SlipwayError, match="is before the end of the oldest base backup"):
         restored(stack, time="2026-01-01T00:00:00Z")
 

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -158,15 +157,6 @@ def refuse_unmovable(path: Path) -> None:
         raise SlipwayError(
             f"The database's folder {path} is the top of a file system, so it cannot be exchanged as a whole.",
             hint="Restore beside, and copy what is needed with pg_dump; or use a folder below the file system's top.",
-        )
-
-
-def refuse_without_room(place: Path, needed: int) -> None:
-    free = shutil.disk_usage(place).free
-    if free < needed + needed // 10:
-        raise SlipwayError(
-            f"The restore needs {needed / 1e9:.1f} GB and a tenth to spare at {place}; {free / 1e9:.1f} GB are free.",
-            hint="Make room, or restore on another host.",
         )
 
 

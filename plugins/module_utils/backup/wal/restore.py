@@ -26,12 +26,13 @@ from .. import spec as specs
 from ..pipeline import Consumer
 from ..progress import Progress
 from ..restore import BESIDE, IN_PLACE, maintenance
+from ..room import refuse_without_room
 from ..source import Command
 from ..spec import Spec
 from ..store import stores
 from .archive import moment, parse_moment
 from .base import CONTENT
-from .cluster import Cluster, Location, refuse_other_major, refuse_unmovable, refuse_without_room
+from .cluster import Cluster, Location, refuse_other_major, refuse_unmovable
 from .options import checked
 from .plan import RestorePlan, Target
 from .recovery import Place, Recovery
