@@ -19,12 +19,13 @@ from ..common.terminal import complain, say
 from ..common.version import __version__
 from ..operations import commands as operations
 from ..probe import commands as probe
+from ..recover import commands as recover
 from ..release import commands as release
 from ..release import data_commands as data
 from ..tenancy import commands as tenancy
 from . import jobs
 
-DOMAINS = (operations, release, data, tenancy, backup, wal, probe)
+DOMAINS = (operations, release, data, tenancy, backup, wal, recover, probe)
 
 
 def handlers() -> dict[str, jobs.Handler]:

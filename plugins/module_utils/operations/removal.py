@@ -26,6 +26,7 @@ from ..common import validate
 from ..common.errors import SlipwayError
 from ..common.files import read_json, remove, write_atomic
 from ..common.process import run
+from ..recover.journal import path as recovery_journal
 from ..release import edge
 from ..release import state as states
 from ..release.host import Host
@@ -148,6 +149,7 @@ def _configuration(stack: str) -> Iterator[Thing]:
         "file", (CONFIGURATION / place / f"{stack}.json" for place in ("alerts", "tenants", "probes", "ci"))
     )
     yield from _there("file", (CONFIGURATION / "ci" / f"{stack}.keys", SUDOERS / f"slipway-ci-{stack}"))
+    yield from _there("file", (recovery_journal(stack),))
 
 
 def _metrics(stack: str) -> Path | None:

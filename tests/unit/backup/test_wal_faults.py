@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.slipway.vps.plugins.module_utils.backup.retention import Policy
 from ansible_collections.slipway.vps.plugins.module_utils.backup.wal import restore
 from ansible_collections.slipway.vps.plugins.module_utils.backup.wal import shipper as wal_shipper
+from ansible_collections.slipway.vps.plugins.module_utils.backup.wal.archive import COVERED, Archive
 from ansible_collections.slipway.vps.plugins.module_utils.backup.wal.options import spool_directory
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
 
@@ -289,3 +290,32 @@ def test_log_that_no_kept_base_backup_needs_goes_with_the_oldest_one(loaded, shi
 def test_a_base_backup_without_its_log_is_refused(stack):
     with pytest.raises(SlipwayError, match="of no use without the log"):
         stack.base()
+
+
+def test_what_is_vouched_for_never_goes_back_under_load(loaded, shipper):
+    """While commits never pause, the receiver is always a little behind the server's newest position."""
+
+    def vouched():
+        archive = Archive(loaded.spec)
+        newest = archive.listing(shipper.status.system).partials
+        return moment((archive.metadata(newest[max(newest)].key) or {})[COVERED])
+
+    loaded.database.query("CREATE TABLE beats (id bigint, note text)")
+    load = Load(loaded.database)
+    load.start()
+    try:
+        seen = []
+        for _turn in range(8):
+            time.sleep(0.3)
+            shipper.turn()
+            seen.append(vouched())
+        shipper.close()
+        following = loaded.shipper()
+        following.turn()
+        seen.append(vouched())
+        following.close()
+    finally:
+        load.stopped.set()
+        load.join(20)
+    assert seen == sorted(seen)
+    assert seen[-2] > seen[0]

@@ -180,7 +180,8 @@ class Shipper:
             if line.name in over:
                 line.remove()
         if reached is not None:
-            while self._samples and self._samples[0][1] <= reached:
+            # The newest that is covered stays: under load the receiver is always a little behind the newest sample.
+            while len(self._samples) > 1 and self._samples[1][1] <= reached:
                 self._samples.popleft()
             self.status.shipped = format_lsn(reached)
             self.status.covered = covered or self.status.covered
@@ -280,6 +281,8 @@ class Shipper:
             return  # it was finished in this moment
         if not fault(data, segment, line.system):
             key = self._archive.segment_key(line.system, segment.name + PARTIAL)
+            # A shipper that has just started vouches for what the one before it did.
+            covered = covered or (self._archive.metadata(key) or {}).get(COVERED, "")
             self._archive.put(key, pack(self._spec, data), {COVERED: covered} if covered else {})
             self._partial = known if settled else None
             self._told = time.monotonic() if covered else self._told
