@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from ..backup import upon_release
 from ..common.errors import SlipwayError
 from ..common.events import Emitter
 from . import (
@@ -354,7 +355,9 @@ class Pipeline:
     # --- afterwards: nothing in here can take the release back
 
     def afterwards(self) -> None:
-        for name in (*(["settle"] if self.target.adoption else []), "after_switch", "retain"):
+        settled = ["settle"] if self.target.adoption else []
+        kept = ["back_up_state"] if upon_release.wanted(self.record.spec.stack) else []
+        for name in (*settled, "after_switch", "retain", *kept):
             try:
                 with self.host.emitter.phase(name):
                     getattr(self, name)()
@@ -374,6 +377,9 @@ class Pipeline:
         for number in (*gone, *self.host.store.leftovers()):
             self.host.store.remove(number)
         self.hold_images()
+
+    def back_up_state(self) -> None:
+        upon_release.back_up_state(self.record.spec.stack)
 
     def hooks(self, moment: str) -> None:
         for position, command in enumerate(self.record.spec.hooks.get(moment, ()), 1):
