@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,6 +118,7 @@ def test_a_lost_server_comes_back(vps: Any, web: Web, playbook: Any, wishes: lis
     assert bare.check_output("ls /run").find("slipway-recover") < 0
 
 
+@pytest.mark.long
 def test_a_second_recovery_changes_nothing(playbook: Any, wishes: list[str]) -> None:
     assert set(playbook("recover", *wishes).changed.values()) == {0}
 

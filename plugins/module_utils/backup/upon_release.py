@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""After a release its record goes to the bucket at once: a server that is lost before the night comes back as it was."""
+"""After a release its record goes to the bucket at once: a server lost before the night comes back with it."""
 
 from __future__ import annotations
 
