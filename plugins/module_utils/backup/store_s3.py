@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,11 +14,11 @@ from ..common.errors import SlipwayError
 from ..s3 import client as s3_client
 from ..s3.errors import S3Error, explained
 from ..s3.options import S3Options
+from ..s3.retry import pause, persistent
 from . import manifest
 from .upload import GONE, MultipartSink, stored_as
 
 CHUNK = 1024 * 1024
-LONGEST_PAUSE = 20.0
 
 
 class S3Store:
@@ -132,7 +131,7 @@ class S3Store:
                 failures += 1
                 if error.kind != "unreachable" or failures > self.options.retries:
                     raise
-                time.sleep(_pause(failures))
+                time.sleep(pause(failures))
                 continue
             break
         if done != size:
@@ -152,20 +151,17 @@ class S3Store:
                 body.close()
 
     def get(self, identity: str, name: str) -> bytes | None:
-        """The library tries a request again, but not an answer that broke off in its body."""
-        failures = 0
-        while True:
-            try:
-                with explained(self.options, f"reading {name} of {identity}"):
-                    answer = self._client.get_object(Bucket=self.options.bucket, Key=self._key(identity, name))
-                    return bytes(answer["Body"].read())
-            except S3Error as error:
-                if error.kind == "no_key":
-                    return None
-                failures += 1
-                if error.kind != "unreachable" or failures > self.options.retries:
-                    raise
-                time.sleep(_pause(failures))
+        try:
+            return persistent(self.options, lambda: self._get(identity, name))
+        except S3Error as error:
+            if error.kind == "no_key":
+                return None
+            raise
+
+    def _get(self, identity: str, name: str) -> bytes:
+        with explained(self.options, f"reading {name} of {identity}"):
+            answer = self._client.get_object(Bucket=self.options.bucket, Key=self._key(identity, name))
+            return bytes(answer["Body"].read())
 
     def put(self, identity: str, name: str, data: bytes) -> None:
         with explained(self.options, f"writing {name} of {identity}"):
@@ -196,9 +192,3 @@ class S3Store:
         for key in keys:
             with explained(self.options, f"deleting {key}"):
                 self._client.delete_object(Bucket=self.options.bucket, Key=key)
-
-
-def _pause(failures: int) -> float:
-    """Seconds before the next try: longer each time, never the same on two hosts."""
-    spread: float = random.uniform(0.5, 1.0)  # noqa: S311 - no secret depends on it
-    return min(LONGEST_PAUSE, 0.5 * 2.0**failures) * spread

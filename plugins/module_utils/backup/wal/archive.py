@@ -19,6 +19,7 @@ from typing import Any
 from ...common.errors import SlipwayError
 from ...s3 import client as s3_client
 from ...s3.errors import S3Error, explained
+from ...s3.retry import persistent
 from ..filters import Age, Zstd
 from ..spec import Spec
 from ..upload import stored_as
@@ -63,15 +64,18 @@ class Listing:
 
 
 class Archive:
-    def __init__(self, spec: Spec) -> None:
+    """`patient`: for a restore, which asks once for each segment and would fail as a whole for one lost answer."""
+
+    def __init__(self, spec: Spec, *, patient: bool = False) -> None:
         if spec.s3 is None:
             raise SlipwayError(f"The log of stack {spec.stack} has no bucket.", hint="Set backup_s3_bucket.")
-        self._options = replace(
+        hasty = replace(
             spec.s3,
             connect_timeout=min(spec.s3.connect_timeout, CONNECT_SECONDS),
             read_timeout=min(spec.s3.read_timeout, READ_SECONDS),
             retries=min(spec.s3.retries, TRIES),
         )
+        self._options = spec.s3 if patient else hasty
         self._folder = "/".join(part for part in (spec.s3.prefix, spec.stack, FOLDER) if part)
         self._suffix = Zstd.suffix + (Age.suffix if spec.encrypted else "")
         self._connection: Any = None
@@ -121,12 +125,15 @@ class Archive:
 
     def get(self, key: str) -> bytes | None:
         try:
-            with explained(self._options, f"reading {key.rsplit('/', 1)[-1]}"):
-                return bytes(self._client.get_object(Bucket=self._options.bucket, Key=key)["Body"].read())
+            return persistent(self._options, lambda: self._get(key))
         except S3Error as error:
             if error.kind == "no_key":
                 return None
             raise
+
+    def _get(self, key: str) -> bytes:
+        with explained(self._options, f"reading {key.rsplit('/', 1)[-1]}"):
+            return bytes(self._client.get_object(Bucket=self._options.bucket, Key=key)["Body"].read())
 
     def delete(self, key: str) -> None:
         with explained(self._options, f"deleting {key.rsplit('/', 1)[-1]}"):

@@ -31,7 +31,7 @@ class Source:
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
-        self._archive = Archive(spec)
+        self._archive = Archive(spec, patient=True)
         self._listing = Listing()
 
     def plan(self, target: Target) -> RestorePlan:
