@@ -19,9 +19,12 @@ from ..common.errors import SlipwayError
 from ..common.process import run
 from ..postgres.options import PostgresOptions
 
-# With thousands of schemas the query for the dependencies of materialised views gets a quadratic plan, the catalogue is
-# sorted on disk, and compiling the queries takes longer than they do.
-DUMP_OPTIONS = "-c enable_mergejoin=off -c jit=off -c work_mem=64MB"
+# With thousands of schemas the query for the dependencies of materialised views gets a quadratic plan, and the
+# catalogue is sorted on disk.
+DUMP_OPTIONS = "-c enable_mergejoin=off -c work_mem=64MB"
+# Compiling the queries then takes longer than they do. Servers before 11 refuse a session that names it.
+NO_COMPILING = "-c jit=off"
+FIRST_COMPILING = 110000
 # Nothing of a restore counts before its last steps, and their commits make all earlier ones durable as well: only for
 # those the server has to wait for its disk.
 RESTORE_OPTIONS = "-c statement_timeout=0 -c synchronous_commit=off"
@@ -83,7 +86,8 @@ class Client:
             env["PGCONNECT_TIMEOUT"] = str(options.connect_timeout)
         return {name: value for name, value in env.items() if value}
 
-    def dump(self, snapshot: str) -> Command:
+    def dump(self, snapshot: str, server_number: int) -> Command:
+        more = f" {NO_COMPILING}" if server_number >= FIRST_COMPILING else ""
         return self.command(
             "pg_dump",
             "--format=custom",
@@ -91,7 +95,7 @@ class Client:
             f"--snapshot={snapshot}",
             f"--lock-wait-timeout={LOCK_WAIT_MS}",
             "--no-password",
-            pgoptions=DUMP_OPTIONS,
+            pgoptions=DUMP_OPTIONS + more,
         )
 
     def globals(self, *, passwords: bool) -> Command:

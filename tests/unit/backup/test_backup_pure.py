@@ -44,13 +44,13 @@ CONFIG = {"stack": "shop", "database": {"login_db": "shop"}, "s3": S3}
 
 
 def test_a_dump_inside_the_container_has_no_secret_and_no_name_in_its_words():
-    command = Client(INSIDE).dump("00000003-0000001B-1")
+    command = Client(INSIDE).dump("00000003-0000001B-1", 170012)
     assert command.argv[:3] == ("docker", "exec", "-i")
     assert "shop-data-postgres-1" in command.argv and "--snapshot=00000003-0000001B-1" in command.argv
     assert "--compress=0" in command.argv
     assert "geheim" not in " ".join(command.argv)
     assert command.env["PGPASSWORD"] == "geheim"
-    assert command.env["PGOPTIONS"] == "-c enable_mergejoin=off -c jit=off -c work_mem=64MB"
+    assert command.env["PGOPTIONS"] == "-c enable_mergejoin=off -c work_mem=64MB -c jit=off"
     # docker takes a variable's value from its own environment when only the name is given.
     assert command.argv[command.argv.index("PGPASSWORD") - 1] == "-e"
     assert "PGHOST" not in command.env
@@ -58,9 +58,11 @@ def test_a_dump_inside_the_container_has_no_secret_and_no_name_in_its_words():
 
 
 def test_a_local_client_is_told_the_server_by_its_environment():
-    command = Client(OUTSIDE, directory="/usr/lib/postgresql/17/bin").dump("x")
+    command = Client(OUTSIDE, directory="/usr/lib/postgresql/17/bin").dump("x", 100023)
     assert command.argv[0] == "/usr/lib/postgresql/17/bin/pg_dump"
     assert (command.env["PGHOST"], command.env["PGSSLMODE"]) == ("db.example.org", "verify-full")
+    # A server before 11 refuses what it does not know.
+    assert "jit" not in command.env["PGOPTIONS"]
 
 
 def test_password_hashes_are_dumped_only_into_an_encrypted_backup():

@@ -75,7 +75,8 @@ class Dump:
         if self._counting:
             self._counting.start()
         facts = self._snapshot.facts
-        yield Part("database.dump", "database", self._client.dump(facts.snapshot), facts.database_bytes)
+        dump = self._client.dump(facts.snapshot, facts.server_number)
+        yield Part("database.dump", "database", dump, facts.database_bytes)
         yield Part("globals.sql", "globals", self._client.globals(passwords=self._spec.encrypted))
 
     def facts(self) -> dict[str, Any]:
