@@ -16,7 +16,7 @@ from typing import Any
 
 from ..alerts.message import CRITICAL, WARNING, Alarm
 from ..common import units
-from . import manifest, record, schedule, spec
+from . import drill, manifest, record, schedule, spec
 from .schedule import Watch
 from .wal import status as wal_status
 from .wal.archive import parse_moment
@@ -42,6 +42,8 @@ class Facts:
     wal: Mapping[str, Any] | None = None
     max_age: Mapping[str, float] = field(default_factory=dict)
     verify_age: float | None = None
+    # Seconds after which a kind that is drilled should have been restored again.
+    drill_age: Mapping[str, float] = field(default_factory=dict)
 
 
 def gather(stack: str) -> Facts:
@@ -54,7 +56,8 @@ def gather(stack: str) -> Facts:
         names.append(shipper(stack))
     shown = units.show(names, SYSTEMD_SECONDS) if names else []
     written = (spec.CONFIG_DIRECTORY / f"{stack}.json").stat().st_mtime
-    verify = watched.timers.get(schedule.VERIFY, "")
+    verify, practice = (watched.timers.get(unit, "") for unit in (schedule.VERIFY, schedule.DRILL))
+    drilled = [kind for kind, one in loaded.items() if kind in drill.TRIALS and kind in (one.drill.kinds or loaded)]
     return Facts(
         stack=stack,
         watch=watched,
@@ -64,6 +67,7 @@ def gather(stack: str) -> Facts:
         wal=wal_status.read(stack) if ships else None,
         max_age={kind: watched.max_age(kind) for kind in loaded},
         verify_age=watched.due(verify) if verify else None,
+        drill_age=dict.fromkeys(drilled, watched.due(practice)) if practice else {},
     )
 
 
@@ -97,7 +101,9 @@ def _of_kind(facts: Facts, kind: str, now: datetime) -> Iterator[Alarm]:
             f"systemctl list-timers 'slipway-*'; slipway backup run {facts.stack} --kind {kind}",
         )
     read = [one for one in (_moment(known.get("verified")), _moment(known.get("confirmed"))) if one]
-    if facts.verify_age is None or made is None or "verify" in known.get("failing", {}):
+    if made is not None:
+        yield from _of_drill(facts, kind, now)
+    if facts.verify_age is None or made is None or record.VERIFY in known.get("failing", {}):
         return
     age = (now - max(read, default=facts.configured)).total_seconds()
     if age > facts.verify_age:
@@ -106,6 +112,23 @@ def _of_kind(facts: Facts, kind: str, now: datetime) -> Iterator[Alarm]:
             f"verified.{kind}",
             f"The last backup of kind {kind} {since}, the limit is {_span(facts.verify_age)}.",
             f"slipway backup verify {facts.stack} --kind {kind}",
+            WARNING,
+        )
+
+
+def _of_drill(facts: Facts, kind: str, now: datetime) -> Iterator[Alarm]:
+    limit = facts.drill_age.get(kind)
+    known = facts.last[kind]
+    if limit is None or record.DRILL in known.get("failing", {}):
+        return
+    restored = _moment(known.get("restored"))
+    age = (now - (restored or facts.configured)).total_seconds()
+    if age > limit:
+        since = f"was last restored to prove it {_span(age)} ago" if restored else "was never restored to prove it"
+        yield Alarm(
+            f"restored.{kind}",
+            f"A backup of kind {kind} {since}, the limit is {_span(limit)}.",
+            f"slipway backup drill {facts.stack} --kind {kind}",
             WARNING,
         )
 

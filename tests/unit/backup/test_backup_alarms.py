@@ -128,6 +128,19 @@ def test_a_backup_that_nobody_reads_back_is_a_warning():
     )
 
 
+def test_a_drill_that_nobody_makes_any_more_is_a_warning():
+    drilled = {"success": MADE, "verified": READ, "restored": {"id": MADE["id"], "time": "2026-01-20T06:00:00Z"}}
+    [alarm] = found(drilled, drill_age={"postgres": 36 * 24 * HOUR}).values()
+    assert (alarm.key, alarm.severity) == ("restored.postgres", "warning")
+    assert alarm.summary == "A backup of kind postgres was last restored to prove it 41 d ago, the limit is 36 d."
+    never = {"success": MADE, "verified": READ}
+    assert "never restored" in found(never, drill_age={"postgres": 24 * HOUR})["restored.postgres"].summary
+    assert found(never) == {} == found(drilled, drill_age={"postgres": 50 * 24 * HOUR})
+    # One that failed is told as that.
+    failing = {**drilled, "failing": {"drill": TOLD}}
+    assert set(found(failing, drill_age={"postgres": 24 * HOUR})) == {"drill.postgres"}
+
+
 def test_a_log_that_is_not_shipped_is_an_alarm():
     unit = {"slipway-wal@shop.service": {**ARMED, "InactiveEnterTimestamp": ""}}
     shipped = {"covered": "2026-03-02T11:59:58.000000+00:00", "slot": {"status": "reserved"}}
