@@ -167,7 +167,8 @@ def _told(facts: Facts, unit: str, ended: float | None) -> bool:
     for kind, known in facts.last.items():
         if what == record.BACKUP and not _starts(unit, kind):
             continue
-        if known.get("failing"):
+        # A base backup reads itself back, so its unit fails by either.
+        if {what, record.VERIFY if unit == schedule.BASE else what} & set(known.get("failing", {})):
             return True
         word, moment = GOOD[what]
         good = known.get(word, {}).get(moment)

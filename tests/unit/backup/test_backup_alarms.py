@@ -112,6 +112,8 @@ def test_a_unit_that_was_killed_before_it_could_say_anything_is_an_alarm():
     assert found(units=units)[f"unit.{SERVICE}"].summary == f"{SERVICE} ended badly (oom-kill)."
     # What the run told itself is told once.
     assert set(found({"success": MADE, "verified": READ, "failing": {"backup": TOLD}}, units)) == {"backup.postgres"}
+    # What another work told is another matter.
+    assert set(found({"success": MADE, "failing": {"verify": TOLD}}, units)) == {"verify.postgres", f"unit.{SERVICE}"}
     # Somebody made a good one by hand since.
     by_hand = {"success": {**MADE, "finished": "2026-03-02T11:30:00Z"}, "verified": READ}
     assert found(by_hand, units) == {}
