@@ -54,7 +54,7 @@ class Bench:
         server = images.data_services(options.suite)[f"library/postgres:{self.major}"]
         name = f"bench-backup-{options.suite}"
         self.image = images.build(name, HERE / "image", server, {"DOCKER_CLIENT": docker_client})
-        self.result = Result("backup")
+        self.result = Result("backup" if options.suite == "trixie" else f"backup_{options.suite}")
         self.shipping = False
 
     def prepare(self) -> None:

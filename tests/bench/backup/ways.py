@@ -27,10 +27,10 @@ RESTORE = (
 RESTORED = "restored"
 NAIVE_BACKUP = """set -euo pipefail
 pg_dump "$1" | gzip > "$2/$1.sql.gz"
-aws s3 cp --only-show-errors "$2/$1.sql.gz" "s3://backups/naive/$1.sql.gz"
+aws --endpoint-url "$AWS_ENDPOINT_URL" s3 cp --only-show-errors "$2/$1.sql.gz" "s3://backups/naive/$1.sql.gz"
 """
 NAIVE_RESTORE = """set -euo pipefail
-aws s3 cp --only-show-errors "s3://backups/naive/$1.sql.gz" "$2/$1.sql.gz"
+aws --endpoint-url "$AWS_ENDPOINT_URL" s3 cp --only-show-errors "s3://backups/naive/$1.sql.gz" "$2/$1.sql.gz"
 createdb "$3"
 gunzip --stdout "$2/$1.sql.gz" | psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --output /dev/null "$3"
 """
