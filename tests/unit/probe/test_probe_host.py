@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from ansible_collections.slipway.vps.plugins.module_utils.common import units
 from ansible_collections.slipway.vps.plugins.module_utils.probe.context import Context
 from ansible_collections.slipway.vps.plugins.module_utils.probe.registry import TYPES
 from ansible_collections.slipway.vps.plugins.module_utils.probe.spec import parse
@@ -81,14 +82,14 @@ def test_spans_for_people(seconds, text):
 def timer_outcome(state, started, monkeypatch, **options):
     """Judge a timer by what systemd said about it and about the unit that it starts."""
     probe = parse({"type": "systemd", "target": "backup.timer", **options}, TYPES, {})
-    monkeypatch.setattr(systemd, "show", lambda _unit, _context: started)
+    monkeypatch.setattr(systemd, "show", lambda _units, _timeout: [started])
     return systemd.Systemd(probe)._timer(
         {"Unit": "backup.service", "ActiveEnterTimestamp": "", **state}, {}, Context(1, 1)
     )
 
 
 def test_timers(monkeypatch):
-    monkeypatch.setattr(systemd.time, "time", lambda: 100_000.0)
+    monkeypatch.setattr(units.time, "time", lambda: 100_000.0)
     fine = {"ActiveState": "inactive", "Result": "success"}
     fired = {"LastTriggerUSec": "@96400"}
     assert timer_outcome(fired, fine, monkeypatch).message == "armed, fired 60 min ago"
@@ -98,3 +99,13 @@ def test_timers(monkeypatch):
     assert timer_outcome(never, fine, monkeypatch, max_age=600).message == "armed, has not fired yet"
     failed = timer_outcome(fired, {"ActiveState": "failed", "Result": "exit-code"}, monkeypatch)
     assert failed.message == "backup.service failed (exit-code)"
+
+
+def test_several_units_are_asked_for_at_once(tmp_path, monkeypatch):
+    program = tmp_path / "systemctl"
+    program.write_text("#!/bin/sh\nprintf 'Id=a.timer\\nActiveState=active\\n\\nId=b.service\\nResult=oom-kill\\n'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    first, second = units.show(["a.timer", "b.service"], 5.0)
+    assert (first["Id"], first["ActiveState"], first["Result"]) == ("a.timer", "active", "")
+    assert (second["Id"], second["Result"]) == ("b.service", "oom-kill")
