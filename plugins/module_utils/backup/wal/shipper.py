@@ -39,7 +39,8 @@ LOCK_WAIT = 5.0
 # How often the bucket is told that nothing is new.
 POSITION_SECONDS = 60.0
 BASE_SECONDS = 900.0
-BASE_LOOK_SECONDS = 60.0
+# Only asked while one is wanted.
+BASE_LOOK_SECONDS = 5.0
 MOST_SAMPLES = 10_000
 SETTLED_SECONDS = 1.0
 MISSED_TURNS = 3
