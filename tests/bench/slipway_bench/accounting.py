@@ -96,9 +96,10 @@ def _descends(process: int, root: int, parents: dict[int, int]) -> bool:
 
 
 def measure(argv: Sequence[str | Path], **popen: Any) -> Usage:
-    """Run a program to its end. Nothing else that this process started may end meanwhile."""
+    """Run a program to its end. What this process started before has to end first, or it would be counted too."""
     if ctypes.CDLL(None, use_errno=True).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
+    _wait_for_orphans()
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     process = subprocess.Popen([str(word) for word in argv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **popen)
     memory = Memory(process.pid)

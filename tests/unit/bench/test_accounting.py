@@ -28,8 +28,8 @@ print(json.dumps(asdict(measure(sys.argv[2:]))))
 BURN = "import time\nwhile time.process_time() < {seconds}: pass\n"
 
 
-def measured(*argv: str) -> Usage:
-    words = [sys.executable, "-c", RUN, str(ROOT / "tests" / "bench"), *argv]
+def measured(*argv: str, before: str = "") -> Usage:
+    words = [sys.executable, "-c", before + RUN, str(ROOT / "tests" / "bench"), *argv]
     done = subprocess.run(words, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise Failed(done.stderr)
@@ -55,6 +55,11 @@ def test_processor_time_is_that_of_the_whole_tree() -> None:
 def test_a_program_that_outlives_its_parent_is_counted_too() -> None:
     usage = python(f"import subprocess, sys\n{started(BURN.format(seconds=0.6))}")
     assert usage.cpu_seconds >= 0.6
+
+
+def test_what_was_started_before_is_not_counted() -> None:
+    before = f"import subprocess, sys\nearlier = {started(BURN.format(seconds=0.5))}\n"
+    assert measured("true", before=before).cpu_seconds < 0.2
 
 
 def test_sleeping_takes_no_processor_time() -> None:
