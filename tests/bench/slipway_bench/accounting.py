@@ -70,21 +70,33 @@ class Memory(threading.Thread):
         self.join()
 
 
+@dataclass(frozen=True)
+class Look:
+    """At one process: its parent, its resident pages, and what tells its memory from that of others."""
+
+    parent: int
+    pages: int
+    memory: tuple[str, str]
+
+
 def resident(root: int) -> int:
     """Bytes, over the process and its descendants."""
-    parents, pages = {}, {}
+    looks = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
-                # The name, in brackets, may hold anything; what follows it has fixed places.
-                fields = (
-                    Path(f"/proc/{entry}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-                )
+                text = Path(f"/proc/{entry}/stat").read_text(encoding="utf-8", errors="replace")
             except OSError:
                 continue
-            parents[int(entry)] = int(fields[1])
-            pages[int(entry)] = int(fields[21])
-    return sum(count for process, count in pages.items() if _descends(process, root, parents)) * PAGE_BYTES
+            # The name, in brackets, may hold anything; what follows it has fixed places.
+            fields = text.rpartition(")")[2].split()
+            looks[int(entry)] = Look(int(fields[1]), int(fields[21]), (fields[20], fields[23]))
+    parents = {process: look.parent for process, look in looks.items()}
+    mine = [look for process, look in looks.items() if _descends(process, root, parents)]
+    # Until it begins its own program, a new process is its parent once more: the same size, the same pages.
+    return (
+        sum(one.pages for one in mine if one.parent not in looks or one.memory != looks[one.parent].memory) * PAGE_BYTES
+    )
 
 
 def _descends(process: int, root: int, parents: dict[int, int]) -> bool:

@@ -77,6 +77,14 @@ def test_memory_is_the_sum_of_those_that_run_at_once() -> None:
     assert together.peak_bytes > alone.peak_bytes + 50 * MB
 
 
+def test_a_process_that_is_about_to_begin_its_program_is_not_its_parent_again() -> None:
+    script = (
+        f"import os, time; held = bytearray(b'x' * {60 * MB})\nchild = os.fork()\ntime.sleep(0.5)\n"
+        "if child: os.waitpid(child, 0)"
+    )
+    assert 60 * MB < python(script).peak_bytes < 100 * MB
+
+
 def test_what_is_written_to_disk_counts_even_if_it_is_deleted() -> None:
     place = ROOT / ".cache" / "bench"
     place.mkdir(parents=True, exist_ok=True)
