@@ -117,12 +117,19 @@ recovery:
       returned: for step V(data)
       type: dict
     loss:
-      description:
-        - What of the database is missing. RV(recovery.loss.until) is the moment up to which everything is there,
-          RV(recovery.loss.seconds) the time from then to O(lost_at), or to the start of the recovery if that was not
-          told (RV(recovery.loss.at_most)).
+      description: What of the database is missing.
       returned: for step V(data)
       type: dict
+      contains:
+        until:
+          description: The moment up to which everything is there.
+          type: str
+        seconds:
+          description: The time from then to O(lost_at), or to the start of the recovery if that was not told.
+          type: float
+        at_most:
+          description: Whether O(lost_at) was not told, so that it may be less.
+          type: bool
 job:
   description: Id of the agent's job.
   returned: when the work was started
