@@ -25,6 +25,8 @@ from typing import Any
 import pytest
 import testinfra
 
+pytest_plugins = ["slipway_long"]
+
 ROOT = Path(os.environ.get("SLIPWAY_ROOT") or Path(__file__).resolve().parents[2])
 LAB = ROOT / ".cache" / "lab"
 # The load client is a package of its own, for the command line as much as for the tests.
@@ -247,15 +249,6 @@ class Server:
         play = self.play(name, *arguments, timeout=timeout, nice=nice)
         assert play.code == 0, play.output[-6000:]
         return play
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A scenario's short form, which every run of all tests has, leaves out what is marked as long."""
-    if os.environ.get("SLIPWAY_LONG"):
-        return
-    left_out = [item for item in items if item.get_closest_marker("long")]
-    items[:] = [item for item in items if item not in left_out]
-    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")

@@ -111,6 +111,7 @@ def test_a_good_drill_is_recorded_beside_the_backup_and_on_the_host(drilled, s3)
     assert [one["id"] for one in documents(drilled, s3)] == [found["id"], again["id"]]
 
 
+@pytest.mark.long
 def test_everything_that_a_database_may_have_comes_back_equal(drilled):
     """Also what a digest of the server's own words would call different."""
     role = f"drill_{drilled.name}"
@@ -186,6 +187,7 @@ def test_check_queries_are_all_told_and_may_not_write_or_take_long(drilled):
     assert [one["result"] for one in note(wanted)["last"]["queries"]] == ["failed"] * 4 + ["good"]
 
 
+@pytest.mark.long
 def test_a_damaged_object_fails_the_drill_and_an_earlier_good_one_stays_known(drilled, s3):
     made = back_up(drilled.spec)
     good = run(drilled.spec)
@@ -234,6 +236,7 @@ def test_another_major_version_and_a_full_disk_are_told(drilled, monkeypatch):
         run(drilled.spec)
 
 
+@pytest.mark.long
 def test_a_credential_that_may_not_write_makes_no_good_drill(drilled, s3):
     back_up(drilled.spec)
     reader = s3.options(access_key="readerkey", secret_key="readersecretreader")
@@ -268,6 +271,7 @@ def test_the_server_is_alone_and_limited_and_what_a_killed_drill_left_goes(drill
     assert host["Binds"] == [f"{drill_server.RUN_DIRECTORY}/{drilled.spec.stack}:{drill_server.SOCKET}:rw"]
 
 
+@pytest.mark.long
 def test_redis_is_loaded_and_its_keys_are_counted(redis, monkeypatch):
     module = "ansible_collections.slipway.vps.plugins.module_utils.backup"
     monkeypatch.setattr(f"{module}.restore_redis.STATE_DIRECTORY", spec.STATE_DIRECTORY)
@@ -280,6 +284,7 @@ def test_redis_is_loaded_and_its_keys_are_counted(redis, monkeypatch):
     assert leftovers(redis.spec) == ""
 
 
+@pytest.mark.long
 def test_the_command_drills_every_kind_and_one_that_fails_stops_no_other(
     drilled, stacks, tmp_path, monkeypatch, capsys
 ):
@@ -343,6 +348,7 @@ def served(stack, tmp_path, state_directory):
     return replace(stack.spec, kind="postgres", settings={}, s3=replace(stack.spec.s3, prefix=f"test-{name}"))
 
 
+@pytest.mark.long
 def test_a_container_is_drilled_in_its_own_image_with_its_roles_and_libraries(served):
     made = back_up(served)
     assert made["details"]["superuser"] == "shop" and made["details"]["preload"] == "pg_stat_statements"
@@ -356,6 +362,7 @@ def test_a_container_is_drilled_in_its_own_image_with_its_roles_and_libraries(se
     assert leftovers(served) == ""
 
 
+@pytest.mark.long
 def test_a_full_disk_below_a_container_is_found_before_anything_is_made(served, s3):
     made = back_up(served)
     key = f"{served.s3.prefix}/{served.stack}/postgres/{made['id']}/manifest.json"

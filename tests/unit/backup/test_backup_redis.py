@@ -31,6 +31,7 @@ def by_hand(s3, key):
     return subprocess.run(["zstd", "-dc"], input=stored, check=True, capture_output=True).stdout
 
 
+@pytest.mark.long
 def test_a_plain_redis_loads_it_to_the_same_keys(redis, s3):
     made = back_up(redis.spec)["backup"]
     snapshot = by_hand(s3, f"{redis.prefix}{made['id']}/dump.rdb.zst")

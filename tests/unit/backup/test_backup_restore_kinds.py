@@ -198,6 +198,7 @@ def test_a_service_that_does_not_find_the_data_gets_its_own_back(redis):
     assert not catalog.entries(stores(redis.spec))[0].restored
 
 
+@pytest.mark.long
 def test_redis_beside_touches_nothing(redis):
     back_up(redis.spec)
     redis.server.cli("set", "since then", "1")
@@ -229,6 +230,7 @@ def test_a_damaged_snapshot_replaces_nothing(redis, s3):
     assert docker("ps", "--all", "--quiet", "--filter", "name=slipway-restore-").strip() == b""
 
 
+@pytest.mark.long
 def test_too_little_memory_is_found_first(redis, monkeypatch):
     back_up(redis.spec)
     module = "ansible_collections.slipway.vps.plugins.module_utils.backup.restore_redis"
@@ -237,6 +239,7 @@ def test_too_little_memory_is_found_first(redis, monkeypatch):
         bring_back(redis.spec, target="in_place")
 
 
+@pytest.mark.long
 def test_a_container_that_sees_the_whole_host_is_not_stopped(files):
     if not images():
         pytest.skip("no image to run a container from is on this machine (make lab)")

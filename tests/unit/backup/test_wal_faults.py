@@ -75,6 +75,7 @@ def segments(stack, s3):
     return sorted(name for name in names if SEGMENT.fullmatch(name))
 
 
+@pytest.mark.long
 def test_the_server_gets_a_limit_and_keeps_one_that_was_set(stack, shipper):
     shipper.turn()
     assert stack.database.query("SHOW max_slot_wal_keep_size") == [("4GB",)]
@@ -106,6 +107,7 @@ def test_segments_wait_while_the_bucket_is_away_and_are_shipped_once_after(loade
     assert ask(restored(loaded), "SELECT count(*) FROM load") == "8000"
 
 
+@pytest.mark.long
 def test_a_full_spool_stops_the_receiver_and_is_emptied_again(loaded, s3):
     small = loaded.but(settings={"ship_seconds": 1, "spool_bytes": 64 * 1024 * 1024}).shipper()
     s3.stop()
@@ -125,6 +127,7 @@ def test_a_full_spool_stops_the_receiver_and_is_emptied_again(loaded, s3):
     assert ask(restored(loaded), "SELECT count(*) FROM load") == "18000"
 
 
+@pytest.mark.long
 def test_a_receiver_that_went_away_and_a_database_that_was_restarted(loaded, shipper):
     docker("rm", "--force", f"slipway-wal-{loaded.spec.stack}")
     loaded.database.query("INSERT INTO load VALUES ('a')")
@@ -139,6 +142,7 @@ def test_a_receiver_that_went_away_and_a_database_that_was_restarted(loaded, shi
     assert ask(restored(loaded), "SELECT string_agg(note, '' ORDER BY note) FROM load") == "ab"
 
 
+@pytest.mark.long
 def test_a_spool_that_somebody_removed_is_never_taken_for_shipped(loaded, shipper):
     loaded.database.query("INSERT INTO load VALUES ('seen')")
     caught_up(shipper)
@@ -157,6 +161,7 @@ def test_a_spool_that_somebody_removed_is_never_taken_for_shipped(loaded, shippe
     assert ask(restored(loaded), "SELECT count(*) FROM load") == "2002"
 
 
+@pytest.mark.long
 def test_a_slot_that_the_server_gave_up_asks_for_a_new_base_backup(stack, monkeypatch):
     stack.but(settings={"ship_seconds": 1, "keep_bytes": 64 * 1024 * 1024})
     monkeypatch.setattr(wal_shipper, "BASE_LOOK_SECONDS", 0.0)
@@ -188,6 +193,7 @@ def test_a_slot_that_the_server_gave_up_asks_for_a_new_base_backup(stack, monkey
     later.close()
 
 
+@pytest.mark.long
 def test_killed_again_and_again_every_segment_arrives_once(stack, s3):
     stack.database.query("CREATE TABLE load (note text)")
     stack.database.query("CREATE TABLE beats (id int PRIMARY KEY, note text)")
@@ -214,6 +220,7 @@ def test_killed_again_and_again_every_segment_arrives_once(stack, s3):
     assert len(names) == len(set(names)) >= 8
 
 
+@pytest.mark.long
 def test_two_shippers_at_once_are_one_too_many(stack, shipper):
     stack.ship()
     stack.until(lambda known: known.get("slot", {}).get("active"))
@@ -221,6 +228,7 @@ def test_two_shippers_at_once_are_one_too_many(stack, shipper):
         stack.shipper().run(threading.Event())
 
 
+@pytest.mark.long
 def test_replication_that_is_not_permitted_is_explained(stack, shipper):
     stack.database.in_container("sed -i '/replication/d' $PGDATA/pg_hba.conf")
     stack.database.query("SELECT pg_reload_conf()")
@@ -254,6 +262,7 @@ def test_a_damaged_or_missing_segment_is_found_before_anything_is_made(loaded, s
     assert loaded.database.query("SELECT count(*) FROM load") == [(6000,)]
 
 
+@pytest.mark.long
 def test_another_segment_of_the_same_name_is_never_overwritten(loaded, shipper, s3):
     shipper.close()
     loaded.database.query("INSERT INTO load VALUES ('begins the segment')")
@@ -270,6 +279,7 @@ def test_another_segment_of_the_same_name_is_never_overwritten(loaded, shipper, 
     later.close()
 
 
+@pytest.mark.long
 def test_log_that_no_kept_base_backup_needs_goes_with_the_oldest_one(loaded, shipper, s3):
     loaded.but(keep_s3=Policy(hourly=1))
     write(loaded, 2)
@@ -287,6 +297,7 @@ def test_log_that_no_kept_base_backup_needs_goes_with_the_oldest_one(loaded, shi
     assert restore.plan(loaded.spec, restore.Request(id=made["backup"]["id"])).segments
 
 
+@pytest.mark.long
 def test_a_base_backup_without_its_log_is_refused(stack):
     with pytest.raises(SlipwayError, match="of no use without the log"):
         stack.base()

@@ -26,6 +26,7 @@ from .wal_server import PASSWORD, USER, Load, ask, docker, restored
 RPO_SECONDS = 15.0
 
 
+@pytest.mark.long
 def test_server_and_shipper_killed_under_load_lose_less_than_the_bound(stack):
     stack.but(settings={"ship_seconds": 5})
     stack.database.query("CREATE TABLE beats (id int PRIMARY KEY, note text)")
@@ -74,6 +75,7 @@ def test_a_dropped_table_is_back_as_it_was_a_moment_before(stack):
     assert ask(newest, "SELECT to_regclass('afterwards') IS NOT NULL AND to_regclass('orders') IS NULL") == "t"
 
 
+@pytest.mark.long
 def test_a_moment_in_which_nothing_was_written_is_restored_too(stack, s3):
     stack.database.query("CREATE TABLE orders AS SELECT i AS id FROM generate_series(1, 10) i")
     stack.ship()
@@ -103,6 +105,7 @@ def test_a_moment_in_which_nothing_was_written_is_restored_too(stack, s3):
         restored(stack, time="2026-01-01T00:00:00Z")
 
 
+@pytest.mark.long
 def test_in_place_goes_on_from_the_moment_and_is_archived_again(stack):
     """Twice: the second restore follows the timeline that the first one began."""
     stack.database.query("CREATE TABLE orders AS SELECT i AS id FROM generate_series(1, 100) i")
@@ -153,6 +156,7 @@ def test_an_encrypted_log_needs_its_key(stack, tmp_path, s3):
     assert ask(result, "SELECT note FROM orders") == "very readable words"
 
 
+@pytest.mark.long
 def test_the_command_works_with_the_configuration_that_the_role_writes(stack, tmp_path, monkeypatch, capsys):
     """Status, base backup, plan, refusal and the end of it, as an administrator types them."""
     options = stack.spec.s3
