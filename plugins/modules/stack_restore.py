@@ -117,7 +117,7 @@ restore:
     bytes:
       description: Size of what was asked for, unpacked.
       type: int
-    keys:
+    key_counts:
       description: Keys by database, for V(redis).
       type: dict
     seconds:

@@ -56,7 +56,7 @@ def wishes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     place = tmp_path_factory.mktemp("lost")
     key = place / "key.txt"
     subprocess.run(["age-keygen", "-o", str(key)], check=True, capture_output=True)
-    public = next(line.split()[-1] for line in key.read_text().splitlines() if "public key" in line)
+    public = key.read_text().partition("public key: ")[2].split()[0]
     settings = {
         "backup_wal_enabled": True,
         "backup_age_recipients": [public],

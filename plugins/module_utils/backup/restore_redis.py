@@ -117,14 +117,14 @@ def run(spec: Spec, request: Request, emitter: Emitter) -> dict[str, Any]:
         try:
             _unpack(todo, emitter)
             with emitter.phase("load"):
-                result["keys"] = _load(todo)
+                result["key_counts"] = _load(todo)
             if request.target == IN_PLACE:
                 with emitter.phase("swap"):
-                    result["before"] = _into_place(todo, request, result["keys"])
+                    result["before"] = _into_place(todo, request, result["key_counts"])
         except BaseException:
             shutil.rmtree(todo.place, ignore_errors=True)
             raise
-        restoration.mark(todo.found, request, keys=result["keys"])
+        restoration.mark(todo.found, request, key_counts=result["key_counts"])
     return {"restore": {**result, "seconds": round(time.monotonic() - started, 2)}, "changed": True}
 
 

@@ -134,7 +134,7 @@ def _redis(known: Journal, identity_file: str, emitter: Emitter) -> dict[str, An
     return {
         "id": done["id"],
         "until": done["created"],
-        "keys": sum(done["keys"].values()),
+        "key_count": sum(done["key_counts"].values()),
         "seconds": done["seconds"],
     }
 

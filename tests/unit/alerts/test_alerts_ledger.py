@@ -99,7 +99,7 @@ def test_whoever_is_blind_calls_nothing_off(serve):
     tell(receivers, [FAILED])
     tell(receivers, [Alarm("check", "Cannot look.")], 1, blind=True)
     tell(receivers, [], 2)
-    assert [(status, key) for status, key, _ in heard(server)] == [
+    assert [(status, key) for status, key, _summary in heard(server)] == [
         ("firing", FAILED.key),
         ("firing", "check"),
         ("resolved", FAILED.key),

@@ -175,7 +175,7 @@ def test_redis_serves_the_snapshot_again(redis, appendonly):
     redis.server.wait()
     assert redis.server.contents() == before
     assert redis.server.cli("fcall", "f", "0") == b"1"
-    assert done["keys"] == {"db0": 2005, "db3": 1} and done["id"] == made["id"]
+    assert done["key_counts"] == {"db0": 2005, "db3": 1} and done["id"] == made["id"]
     assert catalog.entries(stores(redis.spec))[0].restored
     assert len(done["before"]) == 1
     docker("restart", redis.server.name)
@@ -203,7 +203,7 @@ def test_redis_beside_touches_nothing(redis):
     back_up(redis.spec)
     redis.server.cli("set", "since then", "1")
     done = bring_back(redis.spec)
-    assert done["keys"] == {"db0": 2005, "db3": 1}
+    assert done["key_counts"] == {"db0": 2005, "db3": 1}
     assert redis.server.cli("get", "since then") == b"1"
     place = restoration.RESTORED / redis.stack / "redis" / done["id"]
     assert sorted(path.name for path in place.iterdir()) == ["appendonlydir", "dump.rdb"]
