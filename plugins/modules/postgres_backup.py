@@ -106,6 +106,26 @@ plan:
   description: What would be done.
   returned: in check mode
   type: dict
+  contains:
+    stack:
+      description: See O(stack).
+      type: str
+    kind:
+      description: What of the stack, always V(postgres) here.
+      type: str
+    source:
+      description: What would be read, in words.
+      type: str
+    destinations:
+      description: Where the copies would go.
+      type: list
+      elements: str
+    encrypted:
+      description: Whether they would be encrypted.
+      type: bool
+    backups:
+      description: How many backups there are now.
+      type: int
 deleted:
   description: Old backups that the retention deleted, as store and id.
   returned: when the backup was made
