@@ -31,6 +31,11 @@ from shell import LabError, docker, run
 
 HERE = Path(__file__).resolve().parent
 WAYS = ("slipway", "naive", "pgbackrest", "physical")
+PAIRS = (
+    *(("slipway", "naive"), ("physical", "naive"), ("pgbackrest", "naive")),
+    *(("slipway", "pgbackrest"), ("physical", "pgbackrest")),
+)
+RATIOS = {"wall": "seconds", "cpu": "cpu_seconds", "object": "object_mb", "restore": "restore_seconds"}
 SUITES = {"trixie": ("17", "docker-cli"), "bookworm": ("15", "docker.io")}
 S3 = "slipway-bench-s3"
 CLIENT = "slipway-bench-client"
@@ -213,16 +218,15 @@ def remove() -> None:
 
 
 def finish(result: Result, options: argparse.Namespace) -> Result:
-    for way in ("slipway", "pgbackrest", "physical"):
-        for figure in ("seconds", "cpu_seconds", "object_mb", "restore_seconds"):
-            if (
-                f"{way}.{figure}" in result.figures
-                and f"naive.{figure}" in result.figures
-                and (way, figure) != ("physical", "cpu_seconds")
-            ):
-                result.compare(way, "naive", figure)
+    for way, peer in PAIRS:
+        for called, figure in RATIOS.items():
+            if f"{way}.{figure}" in result.figures and f"{peer}.{figure}" in result.figures:
+                result.compare(way, peer, figure, called)
+    # pg_basebackup runs beside the server, so this side's processor time says little.
+    for peer in ("naive", "pgbackrest"):
+        result.ratios.pop(f"physical/{peer}.cpu", None)
     if options.schemas:
-        result.compare("schemas_slipway", "schemas_pg_dump", "seconds")
+        result.compare("schemas_slipway", "schemas_pg_dump", "seconds", "wall")
     return result
 
 

@@ -16,18 +16,20 @@ import ways
 from slipway_bench.accounting import Failed, Usage
 
 MB = 1_000_000
+MIB = 2**20
 
 
 def tell(**facts: object) -> None:
     print(json.dumps(facts), flush=True)
 
 
-def figures(prefix: str, usage: Usage, disk: str = "temporary_mb") -> dict[str, float]:
+def figures(prefix: str, usage: Usage, written: tuple[str, int] = ("temp_bytes", 1)) -> dict[str, float]:
+    name, unit = written
     return {
         f"{prefix}seconds": usage.seconds,
         f"{prefix}cpu_seconds": usage.cpu_seconds,
-        f"{prefix}peak_memory_mb": usage.peak_bytes / MB,
-        f"{prefix}{disk}": usage.written_bytes / MB,
+        f"{prefix}rss_mib": usage.peak_bytes / MIB,
+        f"{prefix}{name}": usage.written_bytes / unit,
     }
 
 
@@ -37,7 +39,7 @@ def measure_way(way: ways.Way, size: int) -> None:
     found["mb_per_second"] = size / MB / backup.seconds
     found["object_mb"] = way.stored_bytes() / MB
     # A physical restore writes the database itself; of a logical one the server does.
-    found.update(figures("restore_", way.restore(), "written_mb"))
+    found.update(figures("restore_", way.restore(), ("written_mb", MB)))
     for name, value in found.items():
         tell(figure=f"{way.name}.{name}", value=value)
     tell(say=f"{way.name}: {backup.seconds:.1f} s, {backup.cpu_seconds:.1f} s of processor time")

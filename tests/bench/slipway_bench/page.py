@@ -31,11 +31,12 @@ manifest, and a restore beside that compares the rows and gathers statistics; `n
 server's files by two processes (zstd 3) and a restore until the server answers; `physical` is Slipway's base backup
 with the log since then, restored until a server has replayed it. `cpu_seconds` is the processor time of the client and
 of everything that it starts, not of the database and S3 servers; of `physical`, `pg_basebackup` runs beside the server
-and is missing in it. `peak_memory_mb` is the largest sum of resident memory of the processes that run at once.
-`temporary_mb` is what they write to the local disk, whether it stays or not. `restore_written_mb` is the same for the
+and is missing in it. `rss_mib` is the largest sum of resident memory of the processes that run at once.
+`temp_bytes` is what they write to the local disk, whether it stays or not. `restore_written_mb` is the same for the
 restore; a physical one writes the database itself. `mb_per_second` is the size of the database by the time.
 `schemas_slipway` and `schemas_pg_dump` dump a database of 2,000 schemas with ten tables each: `slipway backup run`
-into the bucket beside `pg_dump --format=custom` into a file.""",
+into the bucket beside `pg_dump --format=custom` into a file. Of the ratios, `wall` compares `seconds`, `cpu`
+`cpu_seconds`, `object` `object_mb` and `restore` `restore_seconds`.""",
     "deploy": """Releases of the sample shop (three services, PostgreSQL, Redis) on one hardened server, under a steady
 stream of requests over TLS, with WebSockets and slow requests in flight. `slipway` is `playbooks/deploy.yml`;
 `compose_up` is `docker compose up -d` behind the same Nginx; `stop_start` is a role that stops the services and starts

@@ -32,9 +32,9 @@ class Result:
     def add(self, figure: str, value: float) -> None:
         self.figures.setdefault(figure, []).append(round(value, 3))
 
-    def compare(self, one: str, other: str, figure: str) -> None:
+    def compare(self, one: str, other: str, figure: str, called: str = "") -> None:
         """The ratio `one/other.figure`: the median of the pairs, so that a slow minute weighs on both."""
-        self.ratios[f"{one}/{other}.{figure}"] = ratio(
+        self.ratios[f"{one}/{other}.{called or figure}"] = ratio(
             self.figures[f"{one}.{figure}"], self.figures[f"{other}.{figure}"]
         )
 
