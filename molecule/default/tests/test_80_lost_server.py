@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -22,6 +23,12 @@ SHOP = "alpha.shop.test"
 LIMIT_LOST_SECONDS = 15
 LIMIT_BACK_SECONDS = 600
 SERVED = "slipway release list shop --json"
+PSQL = "docker exec shop-data-postgres-1 psql --username shop --dbname shop --no-align --tuples-only --command"
+# With its index about a gigabyte.
+GIGABYTE = """CREATE TABLE ballast (id bigint PRIMARY KEY, note text NOT NULL);
+INSERT INTO ballast SELECT i, md5(i::text) || md5((-i)::text) FROM generate_series(1, 8500000) i;
+SELECT pg_size_pretty(pg_database_size(current_database()))"""
+BALLAST = "SELECT count(*), sum(hashtextextended(note, 0)::numeric) FROM ballast"
 
 
 class Writer(threading.Thread):
@@ -77,7 +84,18 @@ def serving(vps: Any) -> dict[str, Any]:
     return found
 
 
-def test_a_lost_server_comes_back(vps: Any, web: Web, playbook: Any, wishes: list[str]) -> None:
+@pytest.fixture(scope="module")
+def ballast(vps: Any) -> str:
+    """The long form loses a database of a gigabyte."""
+    if not os.environ.get("SLIPWAY_LONG"):
+        return ""
+    vps.check_output(f'{PSQL} "{GIGABYTE}"')
+    return str(vps.check_output(f'{PSQL} "{BALLAST}"'))
+
+
+def test_a_lost_server_comes_back(
+    vps: Any, web: Web, playbook: Any, wishes: list[str], ballast: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     playbook("site", "--tags", "backup", *wishes)
     assert web.ask(SHOP, "/uploads/kept", method="PUT", body=b"an upload").status == 201
     vps.check_output("docker exec shop-data-redis-1 redis-cli set slipway-test kept")
@@ -103,6 +121,8 @@ def test_a_lost_server_comes_back(vps: Any, web: Web, playbook: Any, wishes: lis
     play = playbook("recover", *wishes, "--extra-vars", f"recover_lost_at={lost}")
     assert time.time() - began < LIMIT_BACK_SECONDS
     assert "RTO: it served again after" in play.output and "RPO: everything committed before" in play.output
+    with capsys.disabled():
+        print("\n" + "\n".join(line for line in play.output.splitlines() if line.strip().startswith(("RTO:", "RPO:"))))
 
     names = {product["name"] for product in web.ask(SHOP, "/products").json()["products"]}
     back = [(name, when) for name, when in writer.confirmed if name in names]
@@ -114,6 +134,8 @@ def test_a_lost_server_comes_back(vps: Any, web: Web, playbook: Any, wishes: lis
     assert fingerprint(bare) == certificate
     assert web.ask(SHOP, "/uploads/kept").body == b"an upload"
     assert bare.check_output("docker exec shop-data-redis-1 redis-cli get slipway-test") == "kept"
+    if ballast:
+        assert bare.check_output(f'{PSQL} "{BALLAST}"') == ballast
     assert not bare.file("/srv/shop/maintenance").exists
     assert bare.check_output("ls /run").find("slipway-recover") < 0
 
