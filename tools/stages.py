@@ -274,14 +274,16 @@ BACKUPS = "tests/unit/backup"
 # Scenarios
 
 # The first one boots the lab and takes its registry down for a while: beside it nothing but what needs no server. The
-# second one has visitors. The others run in two lanes that take equally long; those that share a server are in one.
-FIRST = ("default", "releases")
+# next two have visitors. The others run in two lanes that take equally long; those that share a server are in one.
+FIRST = ("default", "releases", "broken_releases")
 STATIC = "what needs no server, and the first scenario"
+VISITED = {"group": "visited", "lane": "releases"}
 ONE_SERVER = {"group": "scenarios", "lane": "one server"}
 OTHERS = {"group": "scenarios", "lane": "other servers"}
 PLACES: dict[str, dict[str, str]] = {
     "default": {"group": STATIC},
-    "releases": {},
+    "releases": VISITED,
+    "broken_releases": {**VISITED, "lane": "broken releases"},
     "bad_input": ONE_SERVER,
     "drift": ONE_SERVER,
     "day_two": ONE_SERVER,
