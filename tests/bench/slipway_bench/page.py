@@ -37,6 +37,8 @@ restore; a physical one writes the database itself. `mb_per_second` is the size 
 `schemas_slipway` and `schemas_pg_dump` dump a database of 2,000 schemas with ten tables each: `slipway backup run`
 into the bucket beside `pg_dump --format=custom` into a file. Of the ratios, `wall` compares `seconds`, `cpu`
 `cpu_seconds`, `object` `object_mb` and `restore` `restore_seconds`.""",
+    "backup_bookworm": """The same on Debian 12 with PostgreSQL 15 and boto3 1.26, for a database of 100 MB: there the
+fixed costs weigh more. The many schemas are as many as above.""",
     "deploy": """Releases of the sample shop (three services, PostgreSQL, Redis) on one hardened server, under a steady
 stream of requests over TLS, with WebSockets and slow requests in flight. `slipway` is `playbooks/deploy.yml`;
 `compose_up` is `docker compose up -d` behind the same Nginx; `stop_start` is a role that stops the services and starts

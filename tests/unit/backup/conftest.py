@@ -355,7 +355,7 @@ def keypair(tmp_path):
     return made.stderr.rsplit(maxsplit=1)[-1], path
 
 
-@pytest.fixture(params=["7", "8"])
+@pytest.fixture(params=[pytest.param("7", marks=pytest.mark.long), "8"])
 def redis(request, s3, state_directory):
     image = redis_container.images().get(request.param)
     if image is None:
