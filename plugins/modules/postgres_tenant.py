@@ -136,6 +136,9 @@ options:
       - SQL that every tenant gets once, in the order of the names. It runs as the tenant's role with the tenant's
         schema first in the C(search_path), inside the tenant's transaction.
       - A template that has run may not change any more. A new one needs the next number.
+      - A statement that cannot run in a transaction, such as C(CREATE INDEX CONCURRENTLY IF NOT EXISTS), has a file of
+        its own with the line C(-- slipway:no-transaction) in its head. What a failure leaves of an index is named, and
+        dropped before the next try.
     type: list
     elements: dict
     default: []
@@ -200,12 +203,23 @@ options:
     type: str
     choices: [continue, stop]
     default: continue
+  workers:
+    description:
+      - How many tenants are changed at the same time, each over a connection of its own. Where the server has fewer to
+        give, fewer are used. What is returned does not depend on it.
+      - With O(on_error=stop), tenants that were begun before the failure are finished.
+    type: int
+    default: 2
+  canary:
+    description: Slug of a tenant that is changed first and alone. If it fails, no other one is begun.
+    type: str
   lock_timeout:
     description: How long a template may wait for a table that is in use.
     type: str
     default: 5s
   lock_wait:
-    description: Seconds to wait for another run that works on the same tenant.
+    description:
+      - Seconds to wait for another run that works on the same tenant, and for a statement outside of a transaction.
     type: int
     default: 300
 attributes:
@@ -292,7 +306,7 @@ tenants:
       description: Whether it was changed (in check mode, would be).
       type: bool
     actions:
-      description: What was done, one sentence for each.
+      description: What was done, one sentence for each. Next to an error, what was done before it.
       type: list
       elements: str
     error:
@@ -372,6 +386,8 @@ def argument_spec() -> dict[str, Any]:
         "role_prefix": {"type": "str", "default": "tenant_"},
         "exclusive": {"type": "bool", "default": False},
         "on_error": {"type": "str", "choices": ["continue", "stop"], "default": "continue"},
+        "workers": {"type": "int", "default": 2},
+        "canary": {"type": "str"},
         "lock_timeout": {"type": "str", "default": "5s"},
         "lock_wait": {"type": "int", "default": 300},
     }

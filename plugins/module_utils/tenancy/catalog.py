@@ -94,6 +94,8 @@ class Catalog:
     ledger: dict[str, dict[str, str]] = field(default_factory=dict)
     roles: dict[str, Role] = field(default_factory=dict)
     schemas: dict[str, Schema] = field(default_factory=dict)
+    # schema -> its invalid indexes that nobody is working on
+    invalid_indexes: dict[str, list[str]] = field(default_factory=dict)
     # (role, schema or "" for everywhere, kind) -> who gets which letters on new objects
     defaults: dict[tuple[str, str, str], dict[str, frozenset[str]]] = field(default_factory=dict)
 
@@ -130,6 +132,7 @@ class Wanted:
     schemas: Sequence[str] = ()
     roles: Sequence[str] = ()
     application_roles: Sequence[str] = ()
+    indexes: bool = False
 
 
 REGISTRY_COLUMNS = {"id", "subdomain", "custom_domain", "plan_id"}
@@ -221,6 +224,18 @@ FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
 WHERE d.defaclrole IN (SELECT oid FROM pg_roles WHERE rolname = ANY(%s))
 """
 
+# A failed CREATE or REINDEX INDEX CONCURRENTLY leaves one behind. While another session holds the table for such work,
+# its index is invalid because it is not ready yet.
+INVALID_INDEXES = """
+SELECT n.nspname::text, c.relname::text
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname = ANY(%s) AND NOT EXISTS (
+    SELECT 1 FROM pg_locks l WHERE l.locktype = 'relation' AND l.relation = i.indrelid AND l.granted
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND l.mode = 'ShareUpdateExclusiveLock')
+ORDER BY 1, 2
+"""
+
 
 def server(session: Session, application_roles: Sequence[str]) -> Server:
     """The first question: what is there to look into at all?"""
@@ -251,6 +266,9 @@ def read(session: Session, wanted: Wanted) -> Catalog:
     records = [found.records[slug] for slug in wanted.slugs if slug in found.records]
     _read_roles(session, list({*wanted.roles, *(record.role for record in records)}), found)
     _read_schemas(session, list({*wanted.schemas, *(record.schema for record in records)}), found)
+    if wanted.indexes:
+        for schema, index in session.rows(INVALID_INDEXES, (list(found.schemas),)):
+            found.invalid_indexes.setdefault(schema, []).append(index)
     return found
 
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from .catalog import Catalog, Wanted
 from .plan import Action, Plan
 from .session import Session
 from .spec import Request, Tenant
+from .workers import Workers
 
 OLDEST_SERVER = 130000
 PHASE = "tenants"
@@ -35,10 +36,12 @@ class Outcome:
     plan: Plan | None = None
     error: str = ""
     skipped: bool = False
+    # what was committed (in check mode, would be): with an error, what came before it
+    done: list[Action] = field(default_factory=list)
 
     @property
     def changed(self) -> bool:
-        return bool(self.plan and self.plan.actions and not self.error and not self.skipped)
+        return bool(self.done)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -47,7 +50,7 @@ class Outcome:
             "schema": self.plan.schema if self.plan else None,
             "role": self.plan.role if self.plan else None,
             "changed": self.changed,
-            "actions": self.plan.texts() if self.plan and self.changed else [],
+            "actions": [action.text for action in self.done],
             "error": self.error or None,
             "skipped": self.skipped,
         }
@@ -72,8 +75,7 @@ def converge(request: Mapping[str, Any], emitter: Emitter, check: bool = False) 
         try:
             run = _prepare(session, wanted, check)
             _plan(run)
-            if not check:
-                _apply(run, emitter)
+            _apply(run, emitter, check)
         except psycopg2.Error as error:
             raise failure.sentence(error) from error
         return _result(run)
@@ -121,6 +123,8 @@ def _wishes(session: Session, request: Request) -> tuple[list[Outcome], Request]
         return [Outcome(tenant.slug, tenant) for tenant in request.tenants], request
     wishes = registry.sign_ups(session, request, bool(server.store_version))
     outcomes = [Outcome(wish.name, wish.tenant, error=wish.error) for wish in wishes]
+    if request.canary:
+        spec.require_canary(request.canary, [outcome.slug for outcome in outcomes])
     return outcomes, replace(request, tenants=tuple(wish.tenant for wish in wishes if wish.tenant))
 
 
@@ -132,6 +136,7 @@ def _read(session: Session, request: Request, tenants: Sequence[Tenant]) -> Cata
         schemas=[tenant.schema for tenant in tenants],
         roles=[tenant.role for tenant in tenants],
         application_roles=request.application_roles,
+        indexes=not all(template.transactional for template in request.templates),
     )
     return catalog.read(session, wanted)
 
@@ -154,18 +159,42 @@ def _plan(run: Run) -> None:
     run.session.rollback()  # the reading transaction: it must not hold a snapshot while tenants are changed
 
 
-def _apply(run: Run, emitter: Emitter) -> None:
+def _apply(run: Run, emitter: Emitter, check: bool) -> None:
+    """The canary first and alone, then the others side by side."""
     due = [outcome for outcome in run.outcomes if outcome.plan and outcome.plan.actions]
+    canary = next((outcome for outcome in run.outcomes if outcome.slug == run.request.canary), None)
+    rest = [outcome for outcome in due if outcome is not canary]
     stopped = run.request.on_error == "stop" and any(outcome.error for outcome in run.outcomes)
-    applier = Applier(run.session, run.request)
-    for number, outcome in enumerate(due, 1):
-        if stopped:
-            outcome.skipped = True
+    for outcome in due:
+        outcome.skipped = True
+    settled = 0
+    for group in ([outcome for outcome in due if outcome is canary], rest):
+        if stopped or (canary and canary.error):
             continue
-        _apply_one(run, applier, outcome)
-        lost = bool(run.session.connection.closed)
-        stopped = lost or bool(outcome.error and run.request.on_error == "stop")
-        emitter.percent(PHASE, 100 * number / len(due), outcome.error or outcome.slug)
+        for outcome in _work(run, group, check):
+            settled += 1
+            emitter.percent(PHASE, 100 * settled / len(due), outcome.error or outcome.slug)
+            stopped = stopped or bool(outcome.error and run.request.on_error == "stop")
+    if canary and canary.error and rest:
+        canary.error += " It is the canary: no other tenant was begun."
+
+
+def _work(run: Run, group: Sequence[Outcome], check: bool) -> Iterator[Outcome]:
+    """Work off a group; each outcome as it is settled."""
+    if check:
+        for outcome in group:
+            outcome.skipped = False
+            outcome.done = list(outcome.plan.actions) if outcome.plan else []
+            yield outcome
+        return
+    workers: Workers[Outcome] = Workers(run.session, run.request.connection, run.request.workers)
+
+    def work(session: Session, outcome: Outcome) -> bool:
+        outcome.skipped = False
+        _apply_one(run, Applier(session, run.request, workers.abandoned), outcome)
+        return not (outcome.error and run.request.on_error == "stop")
+
+    yield from workers.run(group, work)
 
 
 def _apply_one(run: Run, applier: Applier, outcome: Outcome) -> None:
@@ -174,10 +203,10 @@ def _apply_one(run: Run, applier: Applier, outcome: Outcome) -> None:
         return
 
     def replan() -> Plan:
-        return planning.make(tenant, run.request, _read(run.session, run.request, [tenant]))
+        return planning.make(tenant, run.request, _read(applier.session, run.request, [tenant]))
 
     try:
-        outcome.plan = applier.apply(plan, replan)
+        outcome.plan = applier.apply(plan, replan, outcome.done)
     except SlipwayError as error:
         outcome.error = str(error)
 
@@ -210,5 +239,4 @@ def _changes(database: list[Action], changed: Iterable[Outcome]) -> Iterable[tup
     if database:
         yield "database", database
     for outcome in changed:
-        if outcome.plan:
-            yield f"tenant {outcome.slug}", outcome.plan.actions
+        yield f"tenant {outcome.slug}", outcome.done

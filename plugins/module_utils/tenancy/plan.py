@@ -29,6 +29,11 @@ class Action:
     after: Any
     data: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
+    @property
+    def alone(self) -> bool:
+        """Whether PostgreSQL refuses to do it inside a transaction."""
+        return self.kind == "index_drop" or (self.kind == "template" and not self.data["template"].transactional)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -40,8 +45,9 @@ class Plan:
     revision: int | None
     actions: tuple[Action, ...]
 
-    def texts(self) -> list[str]:
-        return [action.text for action in self.actions]
+    @property
+    def alone(self) -> bool:
+        return any(action.alone for action in self.actions)
 
 
 def make(tenant: Tenant, request: Request, found: Catalog) -> Plan:
@@ -345,7 +351,13 @@ def _record(target: _Target) -> Iterator[Action]:
 
 def _templates(target: _Target) -> Iterator[Action]:
     ledger = target.found.ledger.get(target.tenant.slug, {})
-    for template in templates.pending(target.request.templates, ledger):
+    pending = templates.pending(target.request.templates, ledger)
+    if not all(template.transactional for template in pending):
+        for index in target.found.invalid_indexes.get(target.schema, ()):
+            text = f"drop invalid index {index} in {target.schema}, left by an earlier run"
+            where = {"schema": target.schema, "index": index}
+            yield Action("index_drop", text, f"index {target.schema}.{index}", "invalid", None, where)
+    for template in pending:
         data = {"template": template}
         yield Action("template", f"run {template.name}", f"template {template.name}", None, template.checksum, data)
 

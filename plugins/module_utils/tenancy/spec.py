@@ -23,6 +23,7 @@ APPLICATION_GRANTS = ("grants", "membership")
 ON_ERROR = ("stop", "continue")
 DURATION = re.compile(r"\d{1,9}(?:ms|s|min|h)?")
 MAX_NAME = 63
+MAX_WORKERS = 16
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class Request:
     role_prefix: str = "tenant_"
     exclusive: bool = False
     on_error: str = "continue"
+    workers: int = 2
+    canary: str = ""
     lock_timeout: str = "5s"
     lock_wait: int = 300
 
@@ -81,11 +84,15 @@ def parse(params: Mapping[str, Any]) -> Request:
         role_prefix=validate.identifier(params.get("role_prefix") or "tenant_"),
         exclusive=bool(params.get("exclusive")),
         on_error=_choice("on_error", params.get("on_error") or "continue", ON_ERROR),
+        workers=_workers(params.get("workers")),
+        canary=validate.slug(str(params["canary"])) if params.get("canary") else "",
         lock_timeout=_duration("lock_timeout", params.get("lock_timeout") or "5s"),
         lock_wait=int(params.get("lock_wait") or 300),
     )
     tenants = tuple(tenant(entry, request) for entry in _entries(params))
     refuse_duplicates(tenants)
+    if request.canary and request.source == "inventory":
+        require_canary(request.canary, [tenant.slug for tenant in tenants])
     return _with_tenants(request, tenants)
 
 
@@ -116,6 +123,14 @@ def tenant(entry: Mapping[str, Any], request: Request) -> Tenant:
         force=bool(entry.get("force")),
         export=entry.get("export") is not False,
     )
+
+
+def require_canary(canary: str, slugs: Sequence[str]) -> None:
+    """A canary that is not among the tenants would protect nobody."""
+    if canary not in slugs:
+        raise SlipwayError(
+            f"The canary {canary} is not among the tenants.", hint="Name a tenant of this run, or leave canary out."
+        )
 
 
 def refuse_duplicates(tenants: Sequence[Tenant]) -> None:
@@ -242,6 +257,16 @@ def _limit(slug: str, value: Any) -> int:
             hint="Use a whole number, or -1 for no limit.",
         )
     return limit
+
+
+def _workers(value: Any) -> int:
+    workers = 2 if value is None else value
+    if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= MAX_WORKERS:
+        raise SlipwayError(
+            f"The number of workers is {value!r}.",
+            hint=f"Use 1 to {MAX_WORKERS}: each takes one connection, and one core of the server.",
+        )
+    return workers
 
 
 def _columns(slug: str, value: Any) -> dict[str, Any]:

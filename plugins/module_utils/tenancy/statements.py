@@ -77,6 +77,9 @@ class Composer:
             "default_revoke": lambda d: self._to(f"{DEFAULTS} REVOKE ALL ON {{kind}} FROM {{grantee}}", d),
             "objects_grant": lambda d: self._to("GRANT {privileges} ON {objects} IN SCHEMA {schema} TO {grantee}", d),
             "objects_revoke": lambda d: self._to("REVOKE ALL ON {objects} IN SCHEMA {schema} FROM {grantee}", d),
+            "index_drop": lambda d: self._names(
+                "DROP INDEX CONCURRENTLY IF EXISTS {schema}.{index}", d, "schema", "index"
+            ),
             "register": lambda d: self._values(REGISTER, d, "slug", "subdomain", "schema", "role", "state"),
             "set_state": lambda d: self._values(SET_STATE, d, "state", "slug"),
             "link": lambda d: self._values(LINK, d, "subdomain", "slug"),

@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,14 @@ OPAQUE = re.compile(
     re.S,
 )
 COMMENT_EDGE = re.compile(r"/\*|\*/")
+DIRECTIVE = re.compile(r"--\s*slipway:\s*(?P<word>.*?)\s*")
+NO_TRANSACTION = "no-transaction"
+# Run again after a run that was killed behind it, it must find its work done and say nothing.
+UNREPEATABLE = re.compile(
+    r"create\s+(?:unique\s+)?index\s+concurrently\b(?!\s+if\s+not\s+exists\b)"
+    r"|drop\s+index\s+concurrently\b(?!\s+if\s+exists\b)",
+    re.I,
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,11 @@ class Template:
         """SHA-256 of the text. Line ends and trailing blanks do not count: lookups and editors change them."""
         text = self.sql.replace("\r\n", "\n").rstrip()
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def transactional(self) -> bool:
+        """False for the one statement that cannot run in a transaction and is marked so in the file's head."""
+        return NO_TRANSACTION not in directives(self.sql)
 
 
 def parse_all(given: Any, directory: str | None) -> tuple[Template, ...]:
@@ -87,7 +100,36 @@ def check(template: Template) -> Template:
                 hint="Only SQL can run here.",
             )
         bodies += len(ATOMIC.findall(statement))
+    _check_directives(template)
     return template
+
+
+def directives(sql: str) -> list[str]:
+    """What the comment lines in the head of a file ask for: `-- slipway: no-transaction`."""
+    head = itertools.takewhile(lambda line: not line or line.startswith("--"), map(str.strip, sql.splitlines()))
+    return [match["word"] for line in head if (match := DIRECTIVE.fullmatch(line))]
+
+
+def _check_directives(template: Template) -> None:
+    unknown = [word for word in directives(template.sql) if word != NO_TRANSACTION]
+    if unknown:
+        raise SlipwayError(
+            f"The SQL template {template.name} asks for {unknown[0]!r} in its head, which means nothing.",
+            hint=f"The one directive is: -- slipway: {NO_TRANSACTION}",
+        )
+    if template.transactional:
+        return
+    found = statements(template.sql)
+    if len(found) != 1:
+        raise SlipwayError(
+            f"The SQL template {template.name} is marked {NO_TRANSACTION} and has {len(found)} statements.",
+            hint="Give each of them a file of its own: a run that breaks off between two could not be resumed.",
+        )
+    if UNREPEATABLE.match(found[0]):
+        raise SlipwayError(
+            f"The SQL template {template.name} could not run again after a run that broke off behind it.",
+            hint="Write CREATE INDEX CONCURRENTLY IF NOT EXISTS, or DROP INDEX CONCURRENTLY IF EXISTS.",
+        )
 
 
 def statements(sql: str) -> list[str]:
@@ -144,7 +186,7 @@ def _from_entry(entry: Any) -> Template:
 
 def _ordered(templates: list[Template]) -> tuple[Template, ...]:
     ordered = sorted(templates, key=lambda template: template.name)
-    for one, other in pairwise(ordered):
+    for one, other in itertools.pairwise(ordered):
         if one.name[:4] == other.name[:4]:
             raise SlipwayError(
                 f"The SQL templates {one.name} and {other.name} have the same number.",

@@ -76,7 +76,7 @@ def test_a_run_that_is_killed_leaves_no_half_tenant(shop):
 
 def test_a_lost_connection_fails_one_tenant_and_skips_the_rest(shop):
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(shop.converge, "alpha", "bravo", templates=[STUCK])
+        running = pool.submit(shop.converge, "alpha", "bravo", templates=[STUCK], workers=1)
         end = time.monotonic() + 20
         active = (
             "SELECT pid FROM pg_stat_activity WHERE application_name = 'slipway tenants' AND wait_event = 'PgSleep'"

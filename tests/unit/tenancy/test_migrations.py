@@ -66,7 +66,7 @@ def test_a_new_tenant_with_a_failing_template_is_not_there_at_all(shop):
 @pytest.mark.parametrize(("policy", "skipped"), [("stop", [False, True]), ("continue", [False, False])])
 def test_stop_or_continue(shop, policy, skipped):
     shop.converge("alpha", "bravo", templates=[INIT])
-    result = shop.converge("alpha", "bravo", templates=[INIT, BAD], on_error=policy)
+    result = shop.converge("alpha", "bravo", templates=[INIT, BAD], on_error=policy, workers=1)
     assert [tenant["skipped"] for tenant in result["tenants"]] == skipped
 
 
