@@ -159,6 +159,9 @@ probes:
     attempts:
       description: How many attempts were made. None was made when the run's deadline passed before.
       type: int
+    expected:
+      description: What a good answer is, in a few words.
+      type: str
     message:
       description: What was seen, in one sentence.
       type: str
@@ -176,15 +179,18 @@ probes:
       status: ok
       latency_ms: 12.4
       attempts: 1
+      expected: HTTP 2xx
       message: HTTP 200
       hint: ""
       observed: {status: 200}
 table:
-  description: Rows for people, the worst first, with the columns status, probe, milliseconds and what was seen.
+  description:
+    - Rows for people, the worst first, with the columns status, probe, milliseconds, what was expected, and what was
+      seen and can be tried.
   returned: when the probes are valid
   type: list
   elements: list
-  sample: [[ok, api, "12", HTTP 200]]
+  sample: [[ok, api, "12", HTTP 2xx, HTTP 200]]
 reports:
   description: Paths of the report files that were written.
   returned: when the probes are valid

@@ -92,6 +92,16 @@ def connect(options: PostgresOptions, *, application: str = "slipway") -> Connec
     return connection
 
 
+def start(options: PostgresOptions, *, application: str) -> Connection:
+    """Begin to connect, for a caller with a time limit of its own: it polls until the connection is there."""
+    psycopg2 = require.load("psycopg2", "python3-psycopg2")
+    try:
+        connection: Connection = psycopg2.connect(**parameters(resolve(options), application), async_=True)
+    except psycopg2.OperationalError as error:
+        raise explain(options, str(error)) from None
+    return connection
+
+
 def resolve(options: PostgresOptions) -> PostgresOptions:
     """The same options with a container's name replaced by its address."""
     if not options.container:

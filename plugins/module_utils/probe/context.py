@@ -22,12 +22,12 @@ Closer = Callable[[], object]
 
 
 class Context:
-    """Handed to a probe type for one attempt."""
+    """Handed to a probe type for one attempt, which ends at `end` at the latest, with the run."""
 
-    def __init__(self, timeout: float, connect_timeout: float) -> None:
+    def __init__(self, timeout: float, connect_timeout: float, end: float = float("inf")) -> None:
         self.timeout = timeout
         self.connect_timeout = min(connect_timeout, timeout)
-        self.deadline = time.monotonic() + timeout
+        self.deadline = min(time.monotonic() + timeout, end)
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
         self._closers: list[Closer] = []

@@ -16,16 +16,24 @@ from ..common.errors import SlipwayError
 from ..common.files import write_atomic
 from .result import FAIL, OK, SEVERITY, ProbeResult, Report
 
-COLUMNS = ["status", "probe", "ms", "what was seen"]
+COLUMNS = ["status", "probe", "ms", "expected", "seen -> what to try"]
+# A longer expectation is cut: one probe is one line.
+EXPECTED_WIDTH = 48
+NOT_SHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 # XML 1.0 has no way to write these, not even escaped.
 NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def row(probe: ProbeResult) -> list[str]:
-    """One line a probe: what was seen, and what to try when it is not good."""
+    """One line a probe: what was expected, what was seen, and what to try when it is not good."""
     tries = f" ({probe.attempts} attempts)" if probe.attempts > 1 else ""
     hint = f" -> {probe.hint}" if probe.hint and probe.status != OK else ""
-    return [probe.status, probe.name, f"{probe.latency_ms:.0f}", f"{probe.message}{tries}{hint}"]
+    expected = probe.expected
+    if len(expected) > EXPECTED_WIDTH:
+        expected = f"{expected[: EXPECTED_WIDTH - 3]}..."
+    cells = [probe.status, probe.name, f"{probe.latency_ms:.0f}", expected, f"{probe.message}{tries}{hint}"]
+    # What a server says may hold line ends, and what moves the cursor of a terminal.
+    return [NOT_SHOWN.sub(" ", cell) for cell in cells]
 
 
 def rows(report: Report) -> list[list[str]]:
@@ -55,26 +63,32 @@ GAUGES: dict[str, tuple[str, Callable[[ProbeResult], float]]] = {
 }
 
 
-def prometheus(report: Report) -> str:
-    """Text for node_exporter's textfile collector."""
+def prometheus(report: Report, labels: Mapping[str, str] | None = None) -> str:
+    """Text for node_exporter's textfile collector. `labels` tell several files of one host apart."""
+    own = dict(labels or {})
     lines = []
     for name, (description, value) in GAUGES.items():
         lines += [f"# HELP {name} {description}", f"# TYPE {name} gauge"]
-        lines += [f"{name}{{{_labels(probe)}}} {value(probe):g}" for probe in report.probes]
-    lines += [
-        "# HELP slipway_probes_status Worst status of the run.",
-        "# TYPE slipway_probes_status gauge",
-        f"slipway_probes_status {SEVERITY[report.status]}",
-        "# HELP slipway_probes_seconds Duration of the run.",
-        "# TYPE slipway_probes_seconds gauge",
-        f"slipway_probes_seconds {report.seconds:.3f}",
-    ]
+        lines += [f"{name}{_labels({**own, **_of(probe)})} {value(probe):g}" for probe in report.probes]
+    for name, (description, figure) in {
+        "slipway_probes_status": ("Worst status of the run.", f"{SEVERITY[report.status]}"),
+        "slipway_probes_seconds": ("Duration of the run.", f"{report.seconds:.3f}"),
+        "slipway_probes_timestamp_seconds": (
+            "When the run ended; it stands still if nobody probes any more.",
+            f"{report.ended:.3f}",
+        ),
+    }.items():
+        lines += [f"# HELP {name} {description}", f"# TYPE {name} gauge", f"{name}{_labels(own)} {figure}"]
     return "\n".join(lines) + "\n"
 
 
-def _labels(probe: ProbeResult) -> str:
-    labels = {"name": probe.name, "type": probe.type, "target": probe.target, "group": probe.group}
-    return ",".join(f'{key}="{_escape(value)}"' for key, value in labels.items())
+def _of(probe: ProbeResult) -> dict[str, str]:
+    return {"name": probe.name, "type": probe.type, "target": probe.target, "group": probe.group}
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    text = ",".join(f'{key}="{_escape(value)}"' for key, value in labels.items())
+    return f"{{{text}}}" if text else ""
 
 
 def _escape(value: str) -> str:
@@ -97,7 +111,7 @@ def junit(report: Report) -> str:
         )
         if probe.status == FAIL:
             ElementTree.SubElement(case, "failure", message=_xml(probe.message)).text = _xml(
-                f"{probe.target}\n{probe.hint}"
+                f"{probe.target}\nexpected: {probe.expected}\nseen: {probe.message}\n{probe.hint}"
             )
         elif probe.status != OK:
             ElementTree.SubElement(case, "system-out").text = _xml(f"warning: {probe.message}\n{probe.hint}")

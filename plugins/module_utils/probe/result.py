@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,6 +63,7 @@ class ProbeResult:
     message: str
     hint: str = ""
     group: str = ""
+    expected: str = ""
     observed: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -73,6 +75,7 @@ class ProbeResult:
             "status": self.status,
             "latency_ms": self.latency_ms,
             "attempts": self.attempts,
+            "expected": self.expected,
             "message": self.message,
             "hint": self.hint,
             "observed": self.observed,
@@ -85,6 +88,7 @@ class Report:
 
     probes: list[ProbeResult]
     seconds: float
+    ended: float = field(default_factory=time.time)
 
     @property
     def status(self) -> str:

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 DEFAULT_CONCURRENCY = 32
 # How long the run waits at its end for threads that were told to stop.
 GRACE = 0.5
+NO_THREAD = fail(
+    "this machine has no thread left for it",
+    "Lower concurrency, or raise the limit of tasks: systemctl show -p TasksMax.",
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ class _Run:
         self.bounds = bounds
         self.states = [_State(types[probe.type](probe)) for probe in probes]
         self.started = time.monotonic()
+        self.end = self.started + bounds.deadline if bounds.deadline else float("inf")
         self.due = [(self.started, index) for index in range(len(probes))]
         self.running: dict[int, _Attempt] = {}
         self.lost: list[threading.Thread] = []
@@ -80,15 +85,14 @@ class _Run:
         self.numbers = itertools.count()
 
     def go(self) -> Report:
-        end = self.started + self.bounds.deadline if self.bounds.deadline else float("inf")
         while self.due or self.running:
             now = time.monotonic()
-            if now >= end:
+            if now >= self.end:
                 self._stop()
                 break
             self._expire(now)
             self._start(now)
-            self._collect(min(self._next_event(), end))
+            self._collect(min(self._next_event(), self.end))
         self._bury()
         results = [state.result for state in self.states if state.result is not None]
         return Report(results, time.monotonic() - self.started)
@@ -99,11 +103,18 @@ class _Run:
             state = self.states[index]
             state.attempts += 1
             probe = state.type.probe
-            attempt = _Attempt(index, Context(probe.timeout, probe.connect_timeout))
+            attempt = _Attempt(index, Context(probe.timeout, probe.connect_timeout, self.end))
             number = next(self.numbers)
+            thread = threading.Thread(
+                target=self._work, args=(number, state.type, attempt), name=f"probe {probe.name}", daemon=True
+            )
+            try:
+                thread.start()
+            except RuntimeError:
+                self._judge(index, NO_THREAD, 0.0)
+                continue
+            attempt.thread = thread
             self.running[number] = attempt
-            attempt.thread = threading.Thread(target=self._work, args=(number, state.type, attempt), daemon=True)
-            attempt.thread.start()
 
     def _work(self, number: int, probe_type: ProbeType, attempt: _Attempt) -> None:
         try:
@@ -125,6 +136,9 @@ class _Run:
         try:
             number, outcome, seconds = self.inbox.get(timeout=max(0.0, until - time.monotonic()))
         except queue.Empty:
+            return
+        if outcome.status == FAIL and time.monotonic() >= self.end:
+            # It failed because the run ends: `_stop` says so.
             return
         attempt = self.running.pop(number, None)
         if attempt is not None:
@@ -172,6 +186,7 @@ class _Run:
             message=redact(outcome.message, probe.secrets),
             hint=redact(outcome.hint, probe.secrets),
             group=probe.group,
+            expected=redact(state.type.expected(), probe.secrets),
             observed=redact(outcome.observed, probe.secrets),
         )
 

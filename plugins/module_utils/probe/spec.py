@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..common.errors import SlipwayError
 from .option import Option
-from .redact import query_values, shown_url, strings
+from .redact import query_values, redact, shown_url, strings
 
 if TYPE_CHECKING:
     from .types.base import ProbeType
@@ -79,6 +79,7 @@ def parse(raw: Mapping[str, Any], types: Mapping[str, type[ProbeType]], defaults
     if not target and chosen.target_required:
         raise SlipwayError(f"{label} has no target.", hint=f"Type {kind} expects {chosen.target}")
     secrets = set().union(*(strings(options[key]) for key, option in chosen.options.items() if option.secret))
+    secrets |= chosen.derived_secrets(options)
     probe = Probe(
         name=common.pop("name") or "",
         type=kind,
@@ -97,9 +98,8 @@ def _named(chosen: type[ProbeType], probe: Probe, label: str) -> Probe:
         instance.check()
     except SlipwayError as error:
         raise SlipwayError(f"{label} (type {probe.type}) cannot run: {error.message}", hint=error.hint) from error
-    if probe.name:
-        return probe
-    return replace(probe, name=f"{probe.type} {instance.shown_target()}".strip())
+    name = probe.name or f"{probe.type} {instance.shown_target()}".strip()
+    return replace(probe, name=redact(name, probe.secrets))
 
 
 def _timing(common: dict[str, Any], defaults: Mapping[str, Any], label: str) -> dict[str, Any]:

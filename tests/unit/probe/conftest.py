@@ -190,6 +190,11 @@ def _greet(connection, stop):
     stop.wait(1)
 
 
+@pytest.fixture(name="raw_server", scope="session")
+def _raw_server():
+    return raw_server
+
+
 @pytest.fixture
 def hanging():
     with raw_server(_hang) as port:

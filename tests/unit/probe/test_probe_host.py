@@ -42,7 +42,9 @@ def test_command(probe):
     assert bad.message == "ended with status 1 instead of 0: ***"
     endless = probe(type="command", argv=["sleep", "60"], timeout=0.3)
     assert endless.status == "fail" and endless.latency_ms < 1000
-    assert probe(type="command", argv=["/nonexistent"]).message.startswith("The program /nonexistent is not installed")
+    assert probe(type="command", argv=["/nonexistent"]).message == (
+        "The program /nonexistent cannot be started: No such file or directory."
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,9 @@ import json
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families as parse_metrics
 
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
 from ansible_collections.slipway.vps.plugins.module_utils.probe import commands, report
@@ -16,7 +19,8 @@ from ansible_collections.slipway.vps.plugins.module_utils.probe.result import Pr
 
 
 def result(name, status, message="seen", **more):
-    return ProbeResult(name, "tcp", "a:1", status, 12.34, more.pop("attempts", 1), message, **more)
+    target, attempts = more.pop("target", "a:1"), more.pop("attempts", 1)
+    return ProbeResult(name, "tcp", target, status, 12.34, attempts, message, **more)
 
 
 @pytest.fixture
@@ -25,7 +29,7 @@ def mixed():
         [
             result("good", "ok"),
             result('odd "name"\\', "warn", hint="Look."),
-            result("bad", "fail", "refused\x00", hint="Start it.", attempts=3),
+            result("bad", "fail", "refused\x00", hint="Start it.", attempts=3, expected="closed"),
         ],
         1.5,
     )
@@ -42,6 +46,7 @@ def test_summary_and_policy(mixed):
 def test_table_is_worst_first_with_what_to_try(mixed):
     lines = report.table(mixed).splitlines()
     assert [line.split()[0] for line in lines] == ["status", "fail", "warn", "ok", "1"]
+    assert lines[1].split()[:4] == ["fail", "bad", "12", "closed"]
     assert lines[1].endswith("(3 attempts) -> Start it.")
     assert lines[-1] == "1 ok, 1 warn, 1 fail in 1.5 s"
 
@@ -62,6 +67,32 @@ def test_prometheus_text_is_escaped(mixed):
     assert 'slipway_probe_latency_seconds{name="good",type="tcp",target="a:1",group=""} 0.01234' in text
     assert "slipway_probes_status 2" in text
     assert text.endswith("\n")
+
+
+@given(names=st.lists(st.text(max_size=40), min_size=1, max_size=5, unique=True), stack=st.text(max_size=10))
+def test_prometheus_text_is_read_back_as_it_was_meant(names, stack):
+    found = Report([result(name, "warn", target=name) for name in names], 1.5)
+    families = {family.name: family for family in parse_metrics(report.prometheus(found, {"stack": stack}))}
+    samples = families["slipway_probe_status"].samples
+    assert [(one.labels["name"], one.labels["stack"], one.value) for one in samples] == [
+        (name, stack, 1.0) for name in names
+    ]
+    [ended] = families["slipway_probes_timestamp_seconds"].samples
+    assert ended.labels == {"stack": stack}
+    assert ended.value == pytest.approx(found.ended, abs=0.001)
+
+
+@given(text=st.text(max_size=80))
+def test_one_probe_is_one_line_whatever_a_server_says(text):
+    found = Report([result("it", "fail", message=text, hint=text, expected=text)], 1.0)
+    assert len(report.table(found).splitlines()) == 3
+
+
+@given(text=st.text(max_size=80))
+def test_junit_can_be_read_whatever_a_server_says(text):
+    found = Report([result(text, "fail", message=text, hint=text, expected=text)], 1.0)
+    suite = ElementTree.fromstring(report.junit(found).encode())
+    assert suite[0][0].tag == "failure"
 
 
 def test_junit_is_xml_whatever_a_server_says(mixed):

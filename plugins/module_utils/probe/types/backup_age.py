@@ -46,6 +46,10 @@ class BackupAge(ProbeType):
     def check(self) -> None:
         validate.stack_name(self.probe.target)
 
+    def expected(self) -> str:
+        limit = self.option("fail_hours")
+        return f"a good backup, under {limit:g} h old" if limit else "a good backup in time"
+
     def run(self, context: Context) -> Outcome:
         path = STATE_DIRECTORY / self.probe.target / self.option("kind") / LAST
         try:

@@ -40,6 +40,11 @@ class Container(ProbeType):
         stack = self.option("stack")
         return f"{self.probe.target} of {stack} ({self.option('slot')})" if stack else self.probe.target
 
+    def expected(self) -> str:
+        count = self.option("count")
+        health = "healthy" if self.option("healthy") else "running"
+        return health if count == 1 else f"{count} containers, {health}"
+
     def run(self, context: Context) -> Outcome:
         docker = require.load("docker", "python3-docker")
         try:

@@ -35,6 +35,11 @@ class Disk(ProbeType):
         if not self.probe.target.startswith("/"):
             raise SlipwayError("The target is not an absolute path.")
 
+    def expected(self) -> str:
+        limit = self.option("fail_free_bytes")
+        free = f", {limit / GIB:.1f} GiB free" if limit else ""
+        return f"under {self.option('fail_percent'):g} % used{free}"
+
     def run(self, context: Context) -> Outcome:
         stats = os.statvfs(self.probe.target)
         # What root may still use is not what the services may use: count like df.

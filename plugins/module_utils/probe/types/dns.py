@@ -20,6 +20,9 @@ class Dns(ProbeType):
         "addresses": Option("list", "Addresses of which the name must have all.", elements="str", default=[]),
     }
 
+    def expected(self) -> str:
+        return f"resolves to {', '.join(self.option('addresses')) or 'an address'}"
+
     def run(self, context: Context) -> Outcome:
         found = sorted({str(address[0]) for _family, address in resolve(self.probe.target)})
         missing = [address for address in self.option("addresses") if address not in found]

@@ -17,15 +17,16 @@ from .. import secure
 from ..context import Context
 from ..jsonpath import lookup
 from ..option import Option
-from ..redact import shown_url
+from ..redact import redact, shown_url
 from ..result import Outcome, fail, ok
-from .base import ProbeType
+from .base import ProbeType, pattern_of
 
 BODY_LIMIT = 1 << 20
-EXCERPT = 200
 REDIRECTS = (301, 302, 303, 307, 308)
 STATUS = re.compile(r"[1-5](?:\d\d|xx)")
-SECRET_HEADER = re.compile(r"authorization|cookie|token|secret|password|api-?key", re.IGNORECASE)
+SECRET_HEADER = re.compile(
+    r"authoriz|auth(?!or)|cookie|token|secret|passw|api-?key|access-?key|session|signature|credential", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Http(ProbeType):
     }
 
     def check(self) -> None:
-        url = urlsplit(self.probe.target)
+        url = parsed(self.probe.target)
         if url.scheme not in ("http", "https") or not url.hostname:
             raise SlipwayError("The target is not an http:// or https:// URL.", hint=f"Type http expects {self.target}")
         if url.username is not None or url.password is not None:
@@ -78,10 +79,20 @@ class Http(ProbeType):
             if not STATUS.fullmatch(word):
                 raise SlipwayError(f"{word!r} is not a status code.", hint="Write 200, or a class such as 2xx.")
         for pattern in [self.option("body_matches") or "", *(self.option("header_matches") or {}).values()]:
-            _pattern(pattern)
+            pattern_of(pattern)
+
+    @classmethod
+    def derived_secrets(cls, options: dict[str, Any]) -> set[str]:
+        return {_basic(options["username"], options["password"])} if options["username"] else set()
 
     def shown_target(self) -> str:
         return shown_url(self.probe.target)
+
+    def expected(self) -> str:
+        body = f"body matching {self.option('body_matches')}" if self.option("body_matches") else ""
+        headers = [f"{name} matching {pattern}" for name, pattern in (self.option("header_matches") or {}).items()]
+        values = [f"{path} = {self._shown(value)}" for path, value in (self.option("json") or {}).items()]
+        return ", ".join(["HTTP " + " or ".join(self.option("status")), *headers, *([body] if body else []), *values])
 
     def run(self, context: Context) -> Outcome:
         url, host = self.probe.target, urlsplit(self.probe.target).netloc
@@ -90,7 +101,7 @@ class Http(ProbeType):
             location = answer.headers.get("Location")
             if answer.status not in REDIRECTS or not location or not self.option("redirects"):
                 return self._judge(answer)
-            url = urljoin(url, location)
+            url = _joined(url, location)
         return fail(
             f"more than {self.option('redirects')} redirects, the last one to {shown_url(url)}",
             "Raise redirects, or look for a loop.",
@@ -126,8 +137,7 @@ class Http(ProbeType):
         if same_site:
             headers.update(self.option("secret_headers") or {})
             if self.option("username"):
-                pair = f"{self.option('username')}:{self.option('password') or ''}"
-                headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+                headers["Authorization"] = "Basic " + _basic(self.option("username"), self.option("password"))
         return {key: str(value) for key, value in headers.items()}
 
     def _judge(self, answer: Answer) -> Outcome:
@@ -137,7 +147,7 @@ class Http(ProbeType):
         problem = self._status(answer) or self._response_headers(answer) or self._body(answer) or self._json(answer)
         if problem is None:
             return ok(f"HTTP {answer.status}", **observed)
-        observed["body"] = answer.text()[:EXCERPT]
+        observed["body"] = self.excerpt(answer.text())
         return fail(problem, self._hint(answer.status), **observed)
 
     def _status(self, answer: Answer) -> str | None:
@@ -170,7 +180,7 @@ class Http(ProbeType):
             return None
         try:
             document = json.loads(answer.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return "the body is not JSON"
         for path, value in expected.items():
             try:
@@ -178,17 +188,38 @@ class Http(ProbeType):
             except LookupError as error:
                 return f"the JSON body has no {path} (missing: {error})"
             if seen != value:
-                return f"{path} is {json.dumps(seen)[:EXCERPT]} instead of {json.dumps(value)[:EXCERPT]}"
+                return f"{path} is {self._shown(seen)} instead of {self._shown(value)}"
         return None
+
+    def _shown(self, value: Any) -> str:
+        return self.excerpt(json.dumps(redact(value, self.probe.secrets)))
+
+
+def parsed(url: str) -> SplitResult:
+    """The parts of a URL whose host and port can be read."""
+    try:
+        parts = urlsplit(url)
+        _read = parts.hostname, parts.port
+    except ValueError:
+        # What is wrong with it is not repeated: a part of it may be a password.
+        raise SlipwayError(
+            "The host or the port of the URL cannot be read.",
+            hint="Write an IPv6 address in brackets, and a port from 1 to 65535: http://[::1]:8080/.",
+        ) from None
+    return parts
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return parsed(urljoin(url, location)).geturl()
+    except (SlipwayError, ValueError):
+        raise SlipwayError("redirected to what is not a URL", hint="Look at the application's log.") from None
+
+
+def _basic(username: str, password: str | None) -> str:
+    return base64.b64encode(f"{username}:{password or ''}".encode()).decode()
 
 
 def request_path(url: SplitResult) -> str:
     """Path and query as they go into the request; what is not allowed there is escaped, not refused with the text."""
     return quote(f"{url.path or '/'}{'?' + url.query if url.query else ''}", safe="/%:=&?~+!$,;'@()*[]")
-
-
-def _pattern(text: str) -> None:
-    try:
-        re.compile(str(text))
-    except re.error as error:
-        raise SlipwayError(f"{text!r} is not a regular expression: {error}.") from error

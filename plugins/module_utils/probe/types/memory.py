@@ -25,6 +25,9 @@ class Memory(ProbeType):
         "fail_percent": Option("float", "Used share in percent that is a failure.", default=97.0),
     }
 
+    def expected(self) -> str:
+        return f"under {self.option('fail_percent'):g} % used"
+
     def run(self, context: Context) -> Outcome:
         values = {line.split(":")[0]: int(line.split()[1]) for line in MEMINFO.read_text(encoding="ascii").splitlines()}
         total, available = values["MemTotal"], values["MemAvailable"]

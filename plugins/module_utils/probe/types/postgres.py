@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import os
-import socket
-from dataclasses import replace
+import select
+import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...common import require
-from ...postgres.connection import connect
+from ...postgres.connection import explain, start
 from ...postgres.failure import sentence
 from ...postgres.options import DEFAULT_PORT, SSL_MODES, PostgresOptions
 from ..context import Context
@@ -20,6 +19,9 @@ from .base import ProbeType
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
+
+# How long it takes at most to notice that the run is over.
+LOOK_SECONDS = 0.2
 
 
 class Postgres(ProbeType):
@@ -54,27 +56,39 @@ class Postgres(ProbeType):
     def shown_target(self) -> str:
         return self.connection_options().place()
 
+    def expected(self) -> str:
+        value = self.option("expected")
+        return "an answer" if value is None else f"the value {self.excerpt(value)}"
+
     def run(self, context: Context) -> Outcome:
-        # libpq takes whole seconds, and two at least.
-        seconds = max(2, round(min(context.connect_timeout, context.remaining())))
-        connection = connect(replace(self.connection_options(), connect_timeout=seconds), application="slipway probe")
+        psycopg2 = require.load("psycopg2", "python3-psycopg2")
+        options = self.connection_options()
+        connection = start(options, application="slipway probe")
         try:
-            # libpq keeps its socket to itself; a second descriptor of it is enough to shut it down at the deadline.
-            context.own(socket.socket(fileno=os.dup(connection.fileno())))
+            self._connect(context, connection, options)
             return self._ask(context, connection)
+        except psycopg2.Error as error:
+            raise sentence(error) from error
         finally:
             connection.close()
 
-    def _ask(self, context: Context, connection: Connection) -> Outcome:
+    def _connect(self, context: Context, connection: Connection, options: PostgresOptions) -> None:
         psycopg2 = require.load("psycopg2", "python3-psycopg2")
-        connection.set_session(readonly=True)
         try:
-            with connection.cursor() as cursor:
-                cursor.execute("SET statement_timeout = %s", (max(1, int(context.remaining() * 1000)),))
-                cursor.execute(self.option("query"))
-                row = cursor.fetchone() if cursor.description else None
-        except psycopg2.Error as error:
-            raise sentence(error) from error
+            wait(context, connection, min(context.connect_timeout, context.remaining()))
+        except psycopg2.OperationalError as error:
+            raise explain(options, str(error)) from None
+
+    def _ask(self, context: Context, connection: Connection) -> Outcome:
+        with connection.cursor() as cursor:
+            for statement, values in (
+                ("BEGIN READ ONLY", None),
+                ("SET LOCAL statement_timeout = %s", (max(1, int(context.remaining() * 1000)),)),
+                (self.option("query"), None),
+            ):
+                cursor.execute(statement, values)
+                wait(context, connection, context.remaining())
+            row = cursor.fetchone() if cursor.description else None
         return self._judge(row, server_version=_version(connection.server_version))
 
     def _judge(self, row: Any, **observed: Any) -> Outcome:
@@ -89,3 +103,16 @@ class Postgres(ProbeType):
 
 def _version(number: int) -> str:
     return f"{number // 10000}.{number % 10000}"
+
+
+def wait(context: Context, connection: Connection, seconds: float) -> None:
+    """Until the server has answered. libpq's own time limit counts whole seconds, and restarts with every address."""
+    extensions = require.load("psycopg2.extensions", "python3-psycopg2")
+    end = time.monotonic() + seconds
+    while (state := connection.poll()) != extensions.POLL_OK:
+        left = min(end - time.monotonic(), context.remaining())
+        if left <= 0:
+            raise TimeoutError(f"no connection within {context.connect_timeout:g} s")
+        poller = select.poll()
+        poller.register(connection.fileno(), select.POLLOUT if state == extensions.POLL_WRITE else select.POLLIN)
+        poller.poll(min(left, LOOK_SECONDS) * 1000)

@@ -47,6 +47,9 @@ class Redis(ProbeType):
         container = self.option("login_container")
         return f"container {container}" if container else self.probe.target
 
+    def expected(self) -> str:
+        return "PONG, its data loaded and saved"
+
     def run(self, context: Context) -> Outcome:
         redis = require.load("redis", "python3-redis")
         host, port = self._place()

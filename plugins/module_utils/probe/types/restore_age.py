@@ -45,6 +45,9 @@ class RestoreAge(ProbeType):
     def check(self) -> None:
         validate.stack_name(self.probe.target)
 
+    def expected(self) -> str:
+        return "a good drill in time"
+
     def run(self, context: Context) -> Outcome:
         path = STATE_DIRECTORY / self.probe.target / self.option("kind") / NOTE
         try:

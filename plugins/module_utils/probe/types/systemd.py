@@ -29,6 +29,11 @@ class Systemd(ProbeType):
                 f"{self.probe.target!r} is not a unit.", hint="Write its full name, such as nginx.service."
             )
 
+    def expected(self) -> str:
+        age = self.option("max_age")
+        fires = f", fires every {span(age)}" if age else ""
+        return "active" + (", starts at boot" if self.option("enabled") else "") + fires
+
     def run(self, context: Context) -> Outcome:
         unit = self.probe.target
         [state] = show([unit], context.remaining())

@@ -12,7 +12,7 @@ from .. import address
 from ..context import Context
 from ..option import Option
 from ..result import Outcome, fail, ok
-from .base import ProbeType
+from .base import ProbeType, pattern_of
 
 BANNER_BYTES = 4096
 
@@ -32,7 +32,12 @@ class Tcp(ProbeType):
 
     def check(self) -> None:
         address.split(self.probe.target)
-        re.compile(self.option("banner") or "")
+        pattern_of(self.option("banner") or "")
+
+    def expected(self) -> str:
+        if not self.option("open"):
+            return "closed"
+        return f"greeting matching {self.option('banner')}" if self.option("banner") else "accepts connections"
 
     def run(self, context: Context) -> Outcome:
         host, port = address.split(self.probe.target)

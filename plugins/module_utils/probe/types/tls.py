@@ -32,6 +32,9 @@ class Tls(ProbeType):
     def check(self) -> None:
         address.split(self.probe.target, 443)
 
+    def expected(self) -> str:
+        return f"a trusted certificate for at least {self.option('fail_days')} days"
+
     def run(self, context: Context) -> Outcome:
         name, port = address.split(self.probe.target, 443)
         connection = context.connect(self.option("address") or name, port)

@@ -33,6 +33,9 @@ class WalLag(ProbeType):
     def check(self) -> None:
         validate.stack_name(self.probe.target)
 
+    def expected(self) -> str:
+        return f"under {span(self.option('fail_seconds'))} behind"
+
     def run(self, context: Context) -> Outcome:
         try:
             return self.judge(status.read(self.probe.target), datetime.now(timezone.utc))

@@ -18,7 +18,7 @@ from ..option import Option
 from ..redact import shown_url
 from ..result import Outcome, fail, ok
 from .base import ProbeType
-from .http import request_path
+from .http import SECRET_HEADER, parsed, request_path
 
 # The constant that RFC 6455 has the server hash together with the client's key.
 MAGIC: str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -37,12 +37,18 @@ class Websocket(ProbeType):
     }
 
     def check(self) -> None:
-        url = urlsplit(self.probe.target)
+        url = parsed(self.probe.target)
         if url.scheme not in self.ports or not url.hostname or url.username is not None:
             raise SlipwayError(f"The target is not {self.target}")
+        for header in self.option("headers") or {}:
+            if SECRET_HEADER.search(header):
+                raise SlipwayError(f"The header {header} may hold a secret.", hint="Write it under secret_headers.")
 
     def shown_target(self) -> str:
         return shown_url(self.probe.target)
+
+    def expected(self) -> str:
+        return "HTTP 101 and a right answer to the handshake"
 
     def run(self, context: Context) -> Outcome:
         url = urlsplit(self.probe.target)
