@@ -9,20 +9,25 @@ Each receiver has its own account: one that could not be reached is told later w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+from ..common import validate
 from ..common.errors import SlipwayError
 from ..common.files import read_json, write_json
+from ..common.lock import FileLock
 from .message import FIRING, RESOLVED, Alarm, Message, body
-from .options import Receivers, Webhook
+from .options import BACKUP, Receivers, Webhook, file_name, load
 from .sender import send
 
 STATE_DIRECTORY = Path("/var/lib/slipway/alerts")
 MOMENT = "%Y-%m-%dT%H:%M:%SZ"
+LOCK_WAIT = 300.0
 Sender = Callable[[Webhook, dict[str, Any]], int]
 
 
@@ -60,12 +65,12 @@ def _parsed(text: str) -> datetime:
 
 
 class Ledger:
-    """The accounts of all receivers of one stack, in a file."""
+    """The accounts of all receivers of one stack and topic, in a file."""
 
-    def __init__(self, stack: str, host: str) -> None:
+    def __init__(self, stack: str, host: str, topic: str = BACKUP) -> None:
         self.stack = stack
         self.host = host
-        self.path = STATE_DIRECTORY / f"{stack}.json"
+        self.path = STATE_DIRECTORY / file_name(stack, topic)
         found = self._read()
         self._known = {name: _accounts(found.get(name)) for name in found}
 
@@ -132,6 +137,23 @@ class Ledger:
             self.path,
             {name: {key: asdict(one) for key, one in known.items()} for name, known in self._known.items()},
         )
+
+
+@contextmanager
+def alone(stack: str, topic: str, what: str) -> Iterator[None]:
+    """One look at a time: two would tell everything twice."""
+    place = STATE_DIRECTORY / file_name(validate.stack_name(stack), topic, "lock")
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with FileLock(place, wait=LOCK_WAIT, what=what):
+        yield
+
+
+def tell(stack: str, topic: str, alarms: Sequence[Alarm], now: datetime, *, blind: bool) -> list[str]:
+    """Bring the receivers that are configured up to date; returns a sentence for each that could not be."""
+    try:
+        return Ledger(stack, socket.gethostname(), topic).tell(load(stack, topic), alarms, now, blind=blind)
+    except SlipwayError as error:
+        return [str(error)]
 
 
 def _accounts(found: Any) -> dict[str, Told]:

@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where alarms of a stack go: `/etc/slipway/alerts/<stack>.json` (0600), as an address may be a secret by itself."""
+"""Where alarms of a stack go: `/etc/slipway/alerts/<stack>.json` (0600), as an address may be a secret by itself.
+
+The alarms of backups and those of probes have files of their own, since different playbooks write them.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,9 @@ PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 NUMBERS: dict[str, Callable[[Any], float]] = {"timeout": float, "deadline": float, "tries": int}
+BACKUP, HEALTH = "backup", "health"
+# What writes the file of a topic, for the sentences about it.
+WRITERS = {BACKUP: "slipway.vps.site --tags backup", HEALTH: "slipway.vps.health"}
 VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 
@@ -59,16 +65,21 @@ class Receivers:
     repeat_hours: float = 24.0
 
 
-def load(stack: str) -> Receivers:
+def file_name(stack: str, topic: str = BACKUP, ending: str = "json") -> str:
+    """A stack's name has no dot, so no stack can take the file of another's topic."""
+    return f"{stack}.{ending}" if topic == BACKUP else f"{stack}.{topic}.{ending}"
+
+
+def load(stack: str, topic: str = BACKUP) -> Receivers:
     """What is configured for the stack; nothing configured is no error."""
-    path = CONFIG_DIRECTORY / f"{validate.stack_name(stack)}.json"
+    path = CONFIG_DIRECTORY / file_name(validate.stack_name(stack), topic)
     try:
         return from_dict(read_json(path, {}))
     except (ValueError, TypeError, AttributeError) as error:
         # The value that is wrong stays out of the sentence: it may be the secret.
         raise SlipwayError(
             f"The configuration of alarms {path} cannot be read ({type(error).__name__}).",
-            hint="Write it again with: ansible-playbook slipway.vps.site --tags backup",
+            hint=f"Write it again with: ansible-playbook {WRITERS[topic]}",
         ) from None
 
 
@@ -76,12 +87,15 @@ def from_dict(data: Mapping[str, Any]) -> Receivers:
     if data.get("version", VERSION) != VERSION:
         raise SlipwayError(
             f"The configuration of alarms has version {data.get('version')}, this agent reads {VERSION}.",
-            hint="Run: ansible-playbook slipway.vps.site --tags agent,backup",
+            hint="Run: ansible-playbook slipway.vps.site",
         )
     webhooks = tuple(_webhook(one) for one in data.get("webhooks") or [])
     names = [one.name for one in webhooks]
     if len(set(names)) != len(names):
-        raise SlipwayError("Two webhooks have one name.", hint="Give each entry of backup_webhooks a name of its own.")
+        raise SlipwayError(
+            "Two webhooks have one name.",
+            hint="Give each entry a name of its own.",
+        )
     return Receivers(webhooks, float(data.get("repeat_hours", 24.0)))
 
 

@@ -152,6 +152,7 @@ def _failure(hook: Webhook, problem: str, *, of_message: bool = False) -> Slipwa
     """`of_message`: the receiver is there and refuses this one; another may be welcome."""
     return SlipwayError(
         f"An alarm could not be delivered to {hook.describe()}: {problem}.",
-        hint="It is tried again with the next check. Correct backup_webhooks, or look at the network and the receiver.",
+        hint="It is tried again with the next check. Correct backup_webhooks or health_webhooks, or look at "
+        "the network and the receiver.",
         details={"of_message": of_message},
     )

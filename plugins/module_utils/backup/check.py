@@ -15,30 +15,22 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 
 from ..alerts import ledger, options
-from ..alerts.ledger import Ledger
 from ..alerts.message import FIRING, RESOLVED, WARNING, Alarm, Message, body
+from ..alerts.options import BACKUP
 from ..alerts.sender import send
-from ..common import validate
 from ..common.errors import SlipwayError
-from ..common.lock import FileLock
 from ..common.process import run as run_program
 from . import alarms, metrics
 
-LOCK_WAIT = 300.0
 START_SECONDS = 30.0
 
 
 def run(stack: str) -> tuple[list[Alarm], list[str]]:
     """The alarms there are, and a sentence for each thing that kept somebody from being told."""
-    place = ledger.STATE_DIRECTORY / f"{validate.stack_name(stack)}.lock"
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with FileLock(place, wait=LOCK_WAIT, what=f"look at the backups of {stack}"):
+    with ledger.alone(stack, BACKUP, f"look at the backups of {stack}"):
         now = datetime.now(timezone.utc)
         found, problems, blind = _look(stack, now)
-        try:
-            problems += Ledger(stack, socket.gethostname()).tell(options.load(stack), found, now, blind=blind)
-        except SlipwayError as error:
-            problems.append(str(error))
+        problems += ledger.tell(stack, BACKUP, found, now, blind=blind)
     return found, problems
 
 

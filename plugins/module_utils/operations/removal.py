@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from ..alerts.ledger import STATE_DIRECTORY as ALERTS
+from ..alerts.options import BACKUP, HEALTH
+from ..alerts.options import file_name as alerts_file
 from ..backup.metrics import file_name as metrics_file
 from ..backup.restoration import RESTORED
 from ..backup.spec import STATE_DIRECTORY
@@ -26,6 +28,7 @@ from ..common import validate
 from ..common.errors import SlipwayError
 from ..common.files import read_json, remove, write_atomic
 from ..common.process import run
+from ..probe.watch import file_name as probes_file
 from ..recover.journal import path as recovery_journal
 from ..release import edge
 from ..release import state as states
@@ -49,8 +52,8 @@ TIMERS = (
     "slipway-drill@{}.timer",
     "slipway-base@{}.timer",
 )
-# The first to go: it would take the end of the others for an alarm.
-CHECK_TIMER = "slipway-backup-check@{}.timer"
+# The first to go: they would take the end of the others for an alarm.
+CHECK_TIMERS = ("slipway-health@{}.timer", "slipway-backup-check@{}.timer")
 WAL_UNIT = "slipway-wal@{}.service"
 BOOT_UNIT = "slipway-stack@{}.service"
 CERTBOT_SECONDS = 120
@@ -118,12 +121,12 @@ def _nginx(host: Host) -> Iterator[Thing]:
 
 
 def _units(stack: str) -> Iterator[Thing]:
-    for pattern in (CHECK_TIMER, BOOT_UNIT, WAL_UNIT, *TIMERS):
+    for pattern in (*CHECK_TIMERS, BOOT_UNIT, WAL_UNIT, *TIMERS):
         unit = pattern.format(stack)
         asked = [run(["systemctl", verb, unit], timeout=20, check=False) for verb in ("is-enabled", "is-active")]
         if any(answer.stdout.strip() in ("enabled", "active", "activating") for answer in asked):
             yield Thing("unit", unit)
-    yield from _there("directory", (UNITS / f"{pattern.format(stack)}.d" for pattern in (CHECK_TIMER, *TIMERS)))
+    yield from _there("directory", (UNITS / f"{pattern.format(stack)}.d" for pattern in (*CHECK_TIMERS, *TIMERS)))
 
 
 def _docker(host: Host) -> Iterator[Thing]:
@@ -141,21 +144,22 @@ def _docker(host: Host) -> Iterator[Thing]:
 def _configuration(stack: str) -> Iterator[Thing]:
     backup = CONFIGURATION / "backup"
     names = (f"{stack}.json", f"{stack}.s3-ca.pem", f"{stack}.age-identity")
-    if metrics := _metrics(stack):
-        yield from _there("file", (metrics,))
+    yield from _there("file", _metrics(stack))
     yield from _there("file", (backup / name for name in names))
-    yield from _there("file", (ALERTS / f"{stack}.json", ALERTS / f"{stack}.lock"))
-    yield from _there(
-        "file", (CONFIGURATION / place / f"{stack}.json" for place in ("alerts", "tenants", "probes", "ci"))
-    )
+    for topic in (BACKUP, HEALTH):
+        yield from _there("file", (ALERTS / alerts_file(stack, topic, ending) for ending in ("json", "lock")))
+        yield from _there("file", (CONFIGURATION / "alerts" / alerts_file(stack, topic),))
+    yield from _there("file", (CONFIGURATION / place / f"{stack}.json" for place in ("tenants", "probes", "ci")))
     yield from _there("file", (CONFIGURATION / "ci" / f"{stack}.keys", SUDOERS / f"slipway-ci-{stack}"))
     yield from _there("file", (recovery_journal(stack),))
 
 
-def _metrics(stack: str) -> Path | None:
-    """The file of the backups' metrics, where role backup was told to write one."""
-    place = (read_json(CONFIGURATION / "backup" / f"{stack}.json", {}).get("watch") or {}).get("metrics_directory")
-    return Path(str(place)) / metrics_file(stack) if place else None
+def _metrics(stack: str) -> Iterator[Path]:
+    """The files of the metrics, where role backup and playbook health were told to write them."""
+    for place, name in (("backup", metrics_file(stack)), ("probes", probes_file(stack))):
+        directory = (read_json(CONFIGURATION / place / f"{stack}.json", {}).get("watch") or {}).get("metrics_directory")
+        if directory:
+            yield Path(str(directory)) / name
 
 
 def _state(host: Host) -> Iterator[Thing]:

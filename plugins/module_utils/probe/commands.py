@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ..common.errors import SlipwayError
-from ..common.files import read_json
-from . import engine, report
-from .result import POLICIES
+from ..common.terminal import complain
+from . import engine, report, watch
+from .result import POLICIES, Report
 
-DIRECTORY = Path("/etc/slipway/probes")
 UNHEALTHY = 2
 
 
@@ -26,12 +25,15 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     health.add_argument("--format", choices=sorted(report.FORMATS), default="table")
     health.add_argument("--output", metavar="FILE", help="write to a file instead of the standard output")
     health.add_argument("--fail-on", choices=sorted(POLICIES), default="fail")
-    health.add_argument("--directory", type=Path, default=DIRECTORY, help=argparse.SUPPRESS)
+    health.add_argument(
+        "--tell", action="store_true", help="also write the metrics, and tell the webhooks what changed (needs a stack)"
+    )
+    health.add_argument("--directory", type=Path, default=watch.DIRECTORY, help=argparse.SUPPRESS)
     health.set_defaults(func=health_command)
 
 
 def health_command(args: argparse.Namespace) -> int:
-    result = engine.check(load(args.directory, args.stack))
+    result = tell(args.directory, args.stack) if args.tell else engine.check(load(args.directory, args.stack))
     if args.output:
         report.write(result, {args.format: args.output})
     else:
@@ -39,22 +41,29 @@ def health_command(args: argparse.Namespace) -> int:
     return 0 if result.passes(args.fail_on) else UNHEALTHY
 
 
+def tell(directory: Path, stack: str | None) -> Report:
+    if not stack:
+        raise SlipwayError("--tell is for one stack.", hint="Run: slipway health STACK --tell")
+    result, problems = watch.run(stack, directory)
+    for problem in problems:
+        complain(problem)
+    if result is None:
+        raise SlipwayError(f"{stack} was not probed.", hint="Run playbooks/health.yml for this host again.")
+    return result
+
+
 def load(directory: Path, stack: str | None) -> engine.Request:
     """The probes of one stack, or of all."""
-    files = [directory / f"{stack}.json"] if stack else sorted(directory.glob("*.json"))
-    probes: list[dict[str, Any]] = []
-    for path in files:
-        probes += _read(path)
-    if not probes:
+    stacks = [stack] if stack else sorted(path.stem for path in directory.glob("*.json"))
+    if not stacks:
         raise SlipwayError(
             f"No probes are described in {directory}.", hint="Run playbooks/health.yml for this host once."
         )
+    probes: list[dict[str, Any]] = []
+    for name in stacks:
+        definitions, _watch = watch.read(directory, name)
+        # Two stacks on one host both watch its disk: the name says whose probe it is.
+        probes += [
+            {**probe, "name": f"{name}: {probe['name']}"} if probe.get("name") else probe for probe in definitions
+        ]
     return engine.Request(probes)
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    content = read_json(path)
-    if content is None:
-        raise SlipwayError(f"There is no file {path}.", hint="Run playbooks/health.yml for this host once.")
-    # Two stacks on one host both watch its disk: the name says whose probe it is.
-    return [{**probe, "name": f"{path.stem}: {probe['name']}"} for probe in content["probes"]]
