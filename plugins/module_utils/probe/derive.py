@@ -240,10 +240,18 @@ def _resources(variables: Variables) -> Iterator[dict[str, Any]]:
 def _outside(sites: Sequence[Site], variables: Variables) -> Iterator[dict[str, Any]]:
     address = variables.get("health_outside_address")
     yield from _https(sites, OUTSIDE, variables.get("health_outside_ca_file"), address)
+    if not address:
+        yield from _names(sites)
     place = address or variables.get("stack_domain")
     for name, port in _private_ports(variables):
         probe = {"type": "tcp", "target": f"{place}:{port}", "open": False, "connect_timeout": 2, "group": OUTSIDE}
         yield {"name": f"outside: {name} is closed (port {port})", **probe}
+
+
+def _names(sites: Sequence[Site]) -> Iterator[dict[str, Any]]:
+    """Where each name leads: with it, a site that fails outside only can be explained."""
+    for host in dict.fromkeys(site.host for site in sites):
+        yield {"name": f"{OUTSIDE}: name {host}", "type": "dns", "target": host, "group": OUTSIDE}
 
 
 def _private_ports(variables: Variables) -> Iterator[tuple[str, int]]:

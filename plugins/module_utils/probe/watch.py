@@ -46,14 +46,19 @@ def read(directory: Path, stack: str) -> tuple[list[dict[str, Any]], Watch]:
     try:
         content = read_json(path)
         if content is not None:
-            return [dict(probe) for probe in content["probes"]], Watch(**content.get("watch") or {})
-    except (ValueError, KeyError, TypeError) as error:
+            return [dict(probe) for probe in content["probes"]], _watch(content.get("watch") or {})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         # The words of the error stay out: the file holds passwords.
         raise SlipwayError(
             f"The file {path} cannot be read ({type(error).__name__}).",
             hint="Run playbooks/health.yml for this host again.",
         ) from None
     raise SlipwayError(f"There is no file {path}.", hint="Run playbooks/health.yml for this host once.")
+
+
+def _watch(given: Mapping[str, Any]) -> Watch:
+    """Numbers that were given on a command line are text."""
+    return Watch(**{name: type(getattr(Watch, name))(value) for name, value in given.items()})
 
 
 def run(stack: str, directory: Path = DIRECTORY) -> tuple[Report | None, list[str]]:

@@ -112,8 +112,8 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serve(context=None):
-    server = Server(("127.0.0.1", 0), Handler)
+def serve(context=None, place=("127.0.0.1", 0)):
+    server = Server(place, Handler)
     if context:
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)

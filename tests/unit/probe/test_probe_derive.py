@@ -131,6 +131,13 @@ def test_from_outside_the_sites_answer_and_the_databases_do_not(shop):
     ]
 
 
+def test_from_outside_each_name_is_asked_for_unless_an_address_is_given(shop):
+    _inside, outside, _found = shop
+    assert [probe for probe in outside.values() if probe["type"] == "dns"] == []
+    found = derive({"stack_domain": "shop.test", "stack_routes": [{"name": "web", "service": "web", "port": 80}]})
+    assert [probe["target"] for probe in found["outside"] if probe["type"] == "dns"] == ["shop.test"]
+
+
 def test_the_curl_line_can_be_pasted(shop):
     assert shop[2]["sites"][0][2] == (
         "curl --cacert 'ca file.pem' --resolve shop.test:443:10.0.0.7 https://shop.test/health"
