@@ -11,11 +11,15 @@ from .kinds.files import Files
 from .kinds.postgres import Postgres
 from .kinds.redis import Redis
 from .kinds.state import State
+from .kinds.tenant import Tenant
 from .spec import Spec
 from .wal.base import Base
 
 KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in (Postgres, Redis, Files, State, Base)}
 
+# Made when somebody asks for one; no stack is configured to have them.
+EXPORTS: dict[str, type[Kind]] = {Tenant.name: Tenant}
+
 
 def kind_of(spec: Spec) -> Kind:
-    return KINDS[spec.kind](spec)
+    return (KINDS | EXPORTS)[spec.kind](spec)

@@ -104,7 +104,7 @@ def plan(spec: Spec, request: Request) -> Plan:
             hint="Its manifest lists every table: slipway backup list --json",
         )
     with database.session(spec.postgres, database.administrative(spec.postgres)) as cursor:
-        _refuse_older_server(cursor, known)
+        refuse_older_server(cursor, known)
         place = room.place_of(spec.postgres, cursor)
         if place:
             room.refuse_without_room(place, known.database_bytes)
@@ -120,7 +120,7 @@ def plan(spec: Spec, request: Request) -> Plan:
         )
 
 
-def _refuse_older_server(cursor: Any, known: Manifest) -> None:
+def refuse_older_server(cursor: Any, known: Manifest) -> None:
     cursor.execute("SELECT current_setting('server_version')")
     have = str(cursor.fetchone()[0])
     wanted = major(known.server_version)

@@ -158,6 +158,16 @@ class Snapshot:
         """Rows per table, in this snapshot. A table that was dropped since (pg_dump fails on it too) is an error."""
         return self._guarded(lambda: {name: rows for part in _batches(tables) for name, rows in self._count(part)})
 
+    def rows(self, statement: Any, values: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+        """What a query finds at this moment."""
+
+        def ask() -> list[tuple[Any, ...]]:
+            with self._connection.cursor() as cursor:
+                cursor.execute(statement, values)
+                return list(cursor.fetchall())
+
+        return self._guarded(ask)
+
     def schema(self) -> dict[str, str]:
         """Digests of what the database is made of; see `schema`."""
 

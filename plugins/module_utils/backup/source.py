@@ -86,7 +86,9 @@ class Client:
             env["PGCONNECT_TIMEOUT"] = str(options.connect_timeout)
         return {name: value for name, value in env.items() if value}
 
-    def dump(self, snapshot: str, server_number: int) -> Command:
+    def dump(self, snapshot: str, server_number: int, schema: str = "") -> Command:
+        """The whole database, or one schema of it."""
+        only = [f"--schema={pattern(schema)}"] if schema else []
         more = f" {NO_COMPILING}" if server_number >= FIRST_COMPILING else ""
         return self.command(
             "pg_dump",
@@ -95,6 +97,7 @@ class Client:
             f"--snapshot={snapshot}",
             f"--lock-wait-timeout={LOCK_WAIT_MS}",
             "--no-password",
+            *only,
             pgoptions=DUMP_OPTIONS + more,
         )
 
@@ -113,6 +116,13 @@ class Client:
         return self.command(
             "pg_restore", "--exit-on-error", "--no-password", f"--dbname={database}", pgoptions=RESTORE_OPTIONS
         )
+
+    def script(self, schema: str) -> Command:
+        """The SQL of an archive's schema without owners and grants: whoever runs it owns what it makes.
+
+        The schema itself is not in it. The name is taken as it is, not as a pattern.
+        """
+        return self.command("pg_restore", "--file=-", "--no-owner", "--no-privileges", f"--schema={schema}")
 
     def copies(self, database: str, selection: Selection) -> list[Command]:
         """The chosen schemas and tables of a database as SQL, with their indexes, constraints, triggers and grants."""

@@ -39,11 +39,15 @@ DATABASE_NAME = re.compile(r"(?!-)(?!postgres(?:ql)?:)[^\x00=]{1,63}")
 
 @dataclass(frozen=True)
 class Spec:
-    """One stack's backup of one kind. `postgres.database` is what is dumped; `settings` are the kind's own."""
+    """One stack's backup of one kind. `postgres.database` is what is dumped; `settings` are the kind's own.
+
+    `of` says which one where a stack has many of a kind: the slug of a tenant.
+    """
 
     stack: str
     postgres: PostgresOptions
     kind: str = "postgres"
+    of: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     s3: S3Options | None = None
     local_directory: str = ""
@@ -66,8 +70,13 @@ class Spec:
         return bool(self.recipients)
 
     @property
+    def folder(self) -> str:
+        """Where its backups lie, below the stack's place in the bucket or on the host."""
+        return f"{self.kind}/{self.of}" if self.of else self.kind
+
+    @property
     def state_directory(self) -> Path:
-        return STATE_DIRECTORY / self.stack / self.kind
+        return STATE_DIRECTORY / self.stack / self.folder
 
     def destinations(self) -> list[str]:
         """Where the copies go, as people read it."""

@@ -70,7 +70,7 @@ def stores(spec: Spec) -> list[Store]:
 
     found: list[Store] = []
     if spec.s3:
-        found.append(S3Store(spec.s3, spec.stack, spec.kind, spec.part_bytes))
+        found.append(S3Store(spec.s3, spec.stack, spec.folder, spec.part_bytes))
     if spec.local_directory:
-        found.append(LocalStore(Path(spec.local_directory) / spec.kind))
+        found.append(LocalStore(Path(spec.local_directory) / spec.folder))
     return found

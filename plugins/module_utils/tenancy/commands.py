@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 from ..common.errors import SlipwayError
 from ..common.files import read_json
 from ..common.terminal import say
 from . import info
+from .target import DIRECTORY
 
-DIRECTORY = Path("/etc/slipway/tenants")
 COLUMNS = ("slug", "state", "subdomain", "custom_domain", "plan", "schema", "tables", "templates")
 
 

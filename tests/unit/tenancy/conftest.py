@@ -8,11 +8,15 @@ import itertools
 
 import pytest
 
+from ansible_collections.slipway.vps.plugins.module_utils.backup import spec
 from ansible_collections.slipway.vps.plugins.module_utils.common.events import Emitter
 from ansible_collections.slipway.vps.plugins.module_utils.tenancy import engine
+from ansible_collections.slipway.vps.tests.unit.backup.conftest import s3
 from ansible_collections.slipway.vps.tests.unit.postgres_server import database, postgres
 
-__all__ = ["Shop", "bare_shop", "database", "postgres", "shop"]
+__all__ = ["Host", "Shop", "bare_shop", "database", "host", "postgres", "s3", "shop", "state"]
+
+BACKUP = "ansible_collections.slipway.vps.plugins.module_utils.backup"
 
 APPLICATION_PASSWORD = "application-secret"
 PRODUCTS = {"name": "0001_init.sql", "sql": "CREATE TABLE products (id serial PRIMARY KEY, name text NOT NULL);"}
@@ -68,3 +72,38 @@ def shop(postgres, database):
 def bare_shop(postgres, database):
     """A database without the registry."""
     return Shop(postgres, database, registry="")
+
+
+class Host:
+    """The shop on a host of its own: state below a directory, exports in the bucket and beside it."""
+
+    def __init__(self, shop, s3, place):
+        self.shop = shop
+        self.place = place
+        self.stack = shop.database.replace("_", "-")
+        self.destination = {
+            "stack": self.stack,
+            "database": shop.server.params(shop.database),
+            "s3": s3.options().as_dict(),
+            "local_directory": str(place / "copies"),
+            "keep": {"s3": {"days": 30}, "local": {"days": 7}},
+            "client_directory": str(shop.server.bin),
+            "lock_wait": 5.0,
+        }
+
+    def request(self, name, **more):
+        rules = {key: value for key, value in self.shop.request().items() if key not in ("tenants", "templates")}
+        return {"stack": self.stack, "name": name, "settings": rules, "spec": self.destination, **more}
+
+
+@pytest.fixture
+def state(tmp_path, monkeypatch):
+    for module in ("spec", "engine", "verify"):
+        monkeypatch.setattr(f"{BACKUP}.{module}.STATE_DIRECTORY", tmp_path / "state")
+    monkeypatch.setattr(spec, "CONFIG_DIRECTORY", tmp_path / "configuration")
+    return tmp_path
+
+
+@pytest.fixture
+def host(shop, s3, state):
+    return Host(shop, s3, state)

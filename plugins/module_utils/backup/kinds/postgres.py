@@ -45,20 +45,25 @@ class Postgres:
 
     def prove(self, store: Store, known: Manifest, emitter: Emitter) -> None:
         """Stored checksum, decryption, decompression, dump checksum and pg_restore's own parser, in one pass."""
-        client = Client(self.spec.postgres, f"slipway verify {self.spec.stack}", self.spec.client_directory)
-        with reader.opened(self.spec, store, known, "database") as pipeline, Consumer(client.parse()) as parser:
-            progress = Progress(emitter, "verify", known.dump_bytes)
-            for chunk in pipeline:
-                parser.write(chunk)
-                progress.at(pipeline.outgoing.bytes)
-            pipeline.finish()
-            reader.confirm(known, "database", pipeline)
-            parser.finish()
+        prove_dump(self.spec, store, known, emitter)
         with reader.opened(self.spec, store, known, "globals") as pipeline:
             for _chunk in pipeline:
                 pass
             pipeline.finish()
             reader.confirm(known, "globals", pipeline)
+
+
+def prove_dump(spec: Spec, store: Store, known: Manifest, emitter: Emitter) -> None:
+    """The dump alone."""
+    client = Client(spec.postgres, f"slipway verify {spec.stack}", spec.client_directory)
+    with reader.opened(spec, store, known, "database") as pipeline, Consumer(client.parse()) as parser:
+        progress = Progress(emitter, "verify", known.dump_bytes)
+        for chunk in pipeline:
+            parser.write(chunk)
+            progress.at(pipeline.outgoing.bytes)
+        pipeline.finish()
+        reader.confirm(known, "database", pipeline)
+        parser.finish()
 
 
 class Dump:
