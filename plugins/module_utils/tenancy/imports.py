@@ -33,8 +33,9 @@ from ..common import validate
 from ..common.errors import SlipwayError
 from ..common.events import Emitter
 from ..common.lock import FileLock
-from . import catalog, content, engine, events, spec, target
+from . import catalog, content, engine, events, rename, spec, target
 from . import plan as planning
+from .apply import KEY
 from .catalog import Wanted
 from .content import Content
 from .plan import Action, Plan
@@ -45,18 +46,15 @@ from .statements import Composer
 LENT = "slipway_lent"
 FENCE = """
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('slipway tenant ' || {slug}, 0));
+    IF NOT pg_try_advisory_xact_lock({key}) THEN
+        RAISE EXCEPTION 'Another run works on tenant %', {slug};
+    END IF;
     IF (SELECT revision FROM slipway.tenants WHERE slug = {slug}) IS DISTINCT FROM {revision}::bigint THEN
         RAISE EXCEPTION 'Another run has changed tenant % meanwhile', {slug};
     END IF;
 END
 """
 LEDGER = "INSERT INTO slipway.tenant_migrations (slug, template, checksum, milliseconds) VALUES ({}, {}, {}, 0)"
-MENTIONS = """
-SELECT quote_ident(p.proname) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE n.nspname = %s AND (strpos(coalesce(p.prosrc, ''), %s) > 0 OR strpos(coalesce(p.proconfig::text, ''), %s) > 0)
-ORDER BY 1
-"""
 # What the row of the tenant says about itself is not taken over from another row.
 OWN_COLUMNS = ("id", "subdomain", "custom_domain", "plan_id", "created_at")
 GIVEN = ("subdomain", "custom_domain", "plan", "state", "login", "password", "columns", "connection_limit")
@@ -99,7 +97,7 @@ class Todo:
             "tables": len(self.wanted.tables),
             "rows": self.wanted.rows,
             "before": self.before or None,
-            "actions": self.plan.texts(),
+            "actions": [action.text for action in self.plan.actions],
         }
 
 
@@ -274,7 +272,9 @@ def _opening(todo: Todo, session: Session) -> Iterator[Any]:
     yield sql.SQL("SET LOCAL search_path = pg_catalog")
     yield sql.SQL("SET LOCAL lock_timeout = '60s'")
     fence = sql.SQL(FENCE).format(
-        slug=composer.literal(todo.tenant.slug), revision=composer.literal(todo.plan.revision)
+        key=sql.SQL(KEY).format(slug=composer.literal(todo.tenant.slug)),
+        slug=composer.literal(todo.tenant.slug),
+        revision=composer.literal(todo.plan.revision),
     )
     yield sql.SQL("DO {}").format(composer.literal(fence.as_string(session.connection)))
     if todo.before:
@@ -310,7 +310,7 @@ def _closing(todo: Todo, session: Session) -> Iterator[Any]:
     origin = todo.as_dict()["from"]
     what = f"import export {todo.export.id} of tenant {origin['slug']} of stack {origin['stack']}"
     kept = [f"keep what was there as schema {todo.before}"] if todo.before else []
-    yield events.statement(slug, [what, *kept, *todo.plan.texts()])
+    yield events.statement(slug, [what, *kept, *(action.text for action in todo.plan.actions)])
 
 
 def _renamed(sql: Any, old: str, new: str) -> Any:
@@ -319,16 +319,5 @@ def _renamed(sql: Any, old: str, new: str) -> Any:
 
 def _warnings(todo: Todo, session: Session) -> list[str]:
     """A rename follows every reference but those in the text of functions, which the server reads when they run."""
-    return mentions(session, todo.plan.schema, todo.origin) if todo.origin != todo.plan.schema else []
-
-
-def mentions(session: Session, schema: str, old: str) -> list[str]:
-    """Functions of a schema that still name it as it was called before."""
-    names = [name for (name,) in session.rows(MENTIONS, [schema, old, old])]
-    session.rollback()
-    if not names:
-        return []
-    return [
-        f"These functions of schema {schema} name {old} in their text, which a rename does not change: "
-        f"{', '.join(names)}. Write them anew without the schema's name."
-    ]
+    schema = todo.plan.schema
+    return rename.mentions(session.rows, schema, todo.origin) if todo.origin != schema else []

@@ -190,7 +190,7 @@ def _password_differs(target: _Target, role: Role, secret: str) -> bool:
 def _settings(target: _Target) -> Iterator[Action]:
     now = target.role_now.settings if target.role_now else {}
     path = [target.schema, *target.request.shared_schemas]
-    current = _split_path(now.get("search_path", ""))
+    current = split_path(now.get("search_path", ""))
     if current != path:
         text = f"set search_path of role {target.role} to {', '.join(path)}"
         yield _setting(target, "search_path", text, (", ".join(current) or None, ", ".join(path)), path)
@@ -402,5 +402,5 @@ def _refuse_unasked(tenant: Tenant) -> None:
         )
 
 
-def _split_path(value: str) -> list[str]:
+def split_path(value: str) -> list[str]:
     return [part.strip().strip('"') for part in value.split(",") if part.strip()]
