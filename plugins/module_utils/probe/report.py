@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from xml.etree import ElementTree
 
 from ..common.errors import SlipwayError
 from ..common.files import write_atomic
@@ -97,6 +96,9 @@ def _escape(value: str) -> str:
 
 def junit(report: Report) -> str:
     """One test case a probe; a warning passes and is written down as output."""
+    # Imported where it is used: few ask for this format.
+    from xml.etree import ElementTree
+
     failures = sum(probe.status == FAIL for probe in report.probes)
     suite = ElementTree.Element(
         "testsuite", name="slipway", tests=str(len(report.probes)), failures=str(failures), time=f"{report.seconds:.3f}"

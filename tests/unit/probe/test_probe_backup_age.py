@@ -56,7 +56,7 @@ def test_verdicts(known, options, expected):
 
 
 def test_it_reads_what_the_backup_engine_writes(probe, tmp_path, monkeypatch):
-    monkeypatch.setattr(backup_age, "STATE_DIRECTORY", tmp_path)
+    monkeypatch.setattr(spec, "STATE_DIRECTORY", tmp_path)
     assert probe(type="backup_age", target="shop").message == "there is no backup yet"
     (tmp_path / "shop" / "postgres").mkdir(parents=True)
     time = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -75,7 +75,7 @@ def aged(place, kind, hours):
 
 
 def test_the_limits_follow_the_timer_of_each_kind(probe, tmp_path, monkeypatch):
-    monkeypatch.setattr(backup_age, "STATE_DIRECTORY", tmp_path)
+    monkeypatch.setattr(spec, "STATE_DIRECTORY", tmp_path)
     monkeypatch.setattr(spec, "CONFIG_DIRECTORY", tmp_path)
     timers = {"slipway-backup@": "hourly", "slipway-backup-redis@": "*-*-* 00/6:15:00"}
     seen = []

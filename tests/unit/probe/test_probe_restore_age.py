@@ -44,7 +44,7 @@ def test_verdicts(known, hours, expected):
 
 
 def test_it_reads_what_a_drill_notes(probe, tmp_path, monkeypatch):
-    monkeypatch.setattr(restore_age, "STATE_DIRECTORY", tmp_path)
+    monkeypatch.setattr(spec, "STATE_DIRECTORY", tmp_path)
     monkeypatch.setattr(spec, "STATE_DIRECTORY", tmp_path)
     assert probe(type="restore_age", target="shop").status == "warn"
     now = datetime.now(timezone.utc)

@@ -7,11 +7,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any, ClassVar
 
-from ...backup import schedule
-from ...backup.manifest import parse_moment
-from ...backup.record import LAST
-from ...backup.registry import KINDS
-from ...backup.spec import STATE_DIRECTORY
+from ...backup.names import NAMES
 from ...common import validate
 from ...common.errors import SlipwayError
 from ...common.files import read_json
@@ -29,7 +25,7 @@ class BackupAge(ProbeType):
     summary = "The last good backup of a stack is young enough, and the last attempt did not fail."
     target = "the stack's name."
     options: ClassVar[dict[str, Option]] = {
-        "kind": Option("str", "Kind of the backup.", default="postgres", choices=tuple(KINDS)),
+        "kind": Option("str", "Kind of the backup.", default="postgres", choices=NAMES),
         "warn_hours": Option(
             "float",
             "Age of the last good backup in hours that is a warning. Left out, it is the time from one backup to the "
@@ -51,6 +47,10 @@ class BackupAge(ProbeType):
         return f"a good backup, under {limit:g} h old" if limit else "a good backup in time"
 
     def run(self, context: Context) -> Outcome:
+        # Imported where it is used: the engine of backups is large, and most runs have no probe of one.
+        from ...backup.record import LAST
+        from ...backup.spec import STATE_DIRECTORY
+
         path = STATE_DIRECTORY / self.probe.target / self.option("kind") / LAST
         try:
             limits = {name: self.option(name) or hours for name, hours in self._due().items()}
@@ -60,6 +60,8 @@ class BackupAge(ProbeType):
 
     def _due(self) -> dict[str, float]:
         """From the timer of this kind, as the host's configuration has it."""
+        from ...backup import schedule
+
         kind = self.option("kind")
         try:
             watch = schedule.watch(self.probe.target)
@@ -107,6 +109,8 @@ def size(count: float) -> str:
 
 
 def _age(event: dict[str, Any], now: datetime) -> float:
+    from ...backup.manifest import parse_moment
+
     return max(0.0, (now - parse_moment(event["time"])).total_seconds())
 
 

@@ -9,10 +9,6 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any, ClassVar
 
-from ...backup import schedule
-from ...backup.drill_result import GOOD, NOTE
-from ...backup.manifest import parse_moment
-from ...backup.spec import STATE_DIRECTORY
 from ...common import validate
 from ...common.errors import SlipwayError
 from ...common.files import read_json
@@ -49,6 +45,10 @@ class RestoreAge(ProbeType):
         return "a good drill in time"
 
     def run(self, context: Context) -> Outcome:
+        # Imported where it is used: the engine of backups is large, and most runs have no probe of one.
+        from ...backup.drill_result import NOTE
+        from ...backup.spec import STATE_DIRECTORY
+
         path = STATE_DIRECTORY / self.probe.target / self.option("kind") / NOTE
         try:
             known = read_json(path, {})
@@ -57,6 +57,8 @@ class RestoreAge(ProbeType):
             raise SlipwayError(f"The file {path} cannot be read: {error}.") from error
 
     def _due(self) -> float:
+        from ...backup import schedule
+
         try:
             watch = schedule.watch(self.probe.target)
         except PermissionError:
@@ -65,6 +67,9 @@ class RestoreAge(ProbeType):
         return watch.due(calendar) / HOUR + DAY if calendar else USUAL_HOURS
 
     def judge(self, known: dict[str, Any], now: datetime, restored_hours: float) -> Outcome:
+        from ...backup.drill_result import GOOD
+        from ...backup.manifest import parse_moment
+
         last, good = known.get("last"), known.get("good")
         if last and last["result"] != GOOD:
             return fail(f"the last drill failed: {last['reason']}", self._command())

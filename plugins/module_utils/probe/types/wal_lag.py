@@ -7,8 +7,6 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any, ClassVar
 
-from ...backup.wal import status
-from ...backup.wal.archive import parse_moment
 from ...common import validate
 from ...common.errors import SlipwayError
 from ..context import Context
@@ -37,6 +35,9 @@ class WalLag(ProbeType):
         return f"under {span(self.option('fail_seconds'))} behind"
 
     def run(self, context: Context) -> Outcome:
+        # Imported where it is used: the engine of backups is large, and most runs have no probe of one.
+        from ...backup.wal import status
+
         try:
             return self.judge(status.read(self.probe.target), datetime.now(timezone.utc))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -44,6 +45,8 @@ class WalLag(ProbeType):
 
     def judge(self, known: dict[str, Any], now: datetime) -> Outcome:
         """The verdict about what the shipper noted; a shipper that is gone notes nothing, so the lag grows."""
+        from ...backup.wal.archive import parse_moment
+
         unit = f"slipway-wal@{self.probe.target}"
         covered = parse_moment(str(known.get("covered") or ""))
         if covered is None:

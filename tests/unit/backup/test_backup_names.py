@@ -1,0 +1,12 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible_collections.slipway.vps.plugins.module_utils.backup.names import NAMES
+from ansible_collections.slipway.vps.plugins.module_utils.backup.registry import KINDS
+
+
+def test_every_kind_has_its_name():
+    assert tuple(KINDS) == NAMES
