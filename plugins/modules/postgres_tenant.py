@@ -315,6 +315,11 @@ tenants:
     skipped:
       description: Whether it was left out because another one had failed.
       type: bool
+    rejected:
+      description:
+        - Whether it is a row of the registry that cannot be a tenant, with the reason in RV(tenants[].error). The module
+          warns of it and does not fail, because rows come from whoever signs up.
+      type: bool
   sample:
     - slug: alpha
       state: present
@@ -324,6 +329,7 @@ tenants:
       actions: [run 0002_orders.sql]
       error: null
       skipped: false
+      rejected: false
 database:
   description: What was done to the database as a whole.
   returned: when the database could be read
@@ -401,6 +407,9 @@ def main() -> None:
         result = engine.converge(module.params, Emitter.null(), module.check_mode)
     except SlipwayError as error:
         module.fail_json(msg=str(error))
+    for tenant in result["tenants"]:
+        if tenant["rejected"]:
+            module.warn(f"The row {tenant['slug']!r} of public.tenants cannot be a tenant: {tenant['error']}")
     failed = engine.verdict(result)
     if failed:
         module.fail_json(msg=failed, **result)

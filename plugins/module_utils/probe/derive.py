@@ -52,6 +52,7 @@ def derive(variables: Variables) -> dict[str, Any]:
         *_redis(variables),
         *_containers(variables),
         *_backup(variables),
+        *_sign_ups(variables),
         *_units(variables),
         *_resources(variables),
         *(variables.get("health_probes") or []),
@@ -221,6 +222,11 @@ def _backup(variables: Variables) -> Iterator[dict[str, Any]]:
         base = {"type": "backup_age", "target": stack, "kind": "base", "group": INSIDE}
         yield {"name": "last base backup", **base}
         yield {"name": "log in the bucket", "type": "wal_lag", "target": stack, "group": INSIDE}
+
+
+def _sign_ups(variables: Variables) -> Iterator[dict[str, Any]]:
+    if variables.get("stack_name") and variables.get("health_sign_ups"):
+        yield {"name": "sign-ups", "type": "tenants", "target": variables["stack_name"], "group": INSIDE}
 
 
 def _units(variables: Variables) -> Iterator[dict[str, Any]]:

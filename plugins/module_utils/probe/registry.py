@@ -19,6 +19,7 @@ from .types.redis import Redis
 from .types.restore_age import RestoreAge
 from .types.systemd import Systemd
 from .types.tcp import Tcp
+from .types.tenants import Tenants
 from .types.tls import Tls
 from .types.wal_lag import WalLag
 from .types.websocket import Websocket
@@ -36,6 +37,7 @@ CLASSES: tuple[type[ProbeType], ...] = (
     RestoreAge,
     Systemd,
     Tcp,
+    Tenants,
     Tls,
     WalLag,
     Websocket,

@@ -256,9 +256,11 @@ class Pipeline:
         if self.target.is_kept or not self.tenants_request:
             return
         # Loaded here because a stack without tenants must not need a PostgreSQL library.
+        from ..tenancy import configuration
         from ..tenancy import engine as tenancy
 
         tenancy.raise_on_failure(tenancy.converge(self.tenants_request, self.host.emitter))
+        configuration.remember_templates(self.host.paths.stack, self.tenants_request)
 
     def start(self) -> None:
         database = self.target.database

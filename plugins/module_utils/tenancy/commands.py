@@ -11,10 +11,10 @@ import json
 from typing import Any
 
 from ..common.errors import SlipwayError
-from ..common.files import read_json
-from ..common.terminal import say
-from . import info
-from .target import DIRECTORY
+from ..common.events import Emitter
+from ..common.lock import FileLock
+from ..common.terminal import complain, say
+from . import configuration, info, problems, reconcile
 
 COLUMNS = ("slug", "state", "subdomain", "custom_domain", "plan", "schema", "tables", "templates")
 
@@ -26,17 +26,15 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     listing.add_argument("--stack", help="only this stack (default: all)")
     listing.add_argument("--json", action="store_true", help="print JSON")
     listing.set_defaults(func=_list)
-
-
-def stacks(only: str | None) -> dict[str, dict[str, Any]]:
-    """The connections on record, by stack."""
-    known = {path.stem: read_json(path) for path in sorted(DIRECTORY.glob("*.json"))}
-    if only is not None and only not in known:
-        raise SlipwayError(
-            f"No tenants of a stack {only} are on record on this host.",
-            hint="Run playbooks/tenants.yml for it first." if not known else f"Known are: {', '.join(known)}.",
-        )
-    return {stack: connection for stack, connection in known.items() if only in (None, stack)}
+    work = verbs.add_parser(
+        "reconcile",
+        help="give each new row of public.tenants its schema, role, templates, host names and certificate",
+        description="The timer's work. The exit status is 2 if there are rows that cannot be served; why is shown, "
+        "and recorded in slipway.tenant_problems.",
+    )
+    work.add_argument("stack", metavar="STACK")
+    work.add_argument("--now", action="store_true", help="try again at once what failed before")
+    work.set_defaults(func=_reconcile)
 
 
 def table(tenants: list[dict[str, Any]]) -> list[str]:
@@ -47,7 +45,7 @@ def table(tenants: list[dict[str, Any]]) -> list[str]:
 
 
 def _list(args: argparse.Namespace) -> int:
-    found = {stack: info.gather(connection) for stack, connection in stacks(args.stack).items()}
+    found = {stack: info.gather(connection) for stack, connection in configuration.stacks(args.stack).items()}
     if args.json:
         say(json.dumps(found, indent=2, sort_keys=True))
         return 0
@@ -56,6 +54,23 @@ def _list(args: argparse.Namespace) -> int:
         lines += [f"{stack}: {len(tenants)} tenants", *(f"  {line}" for line in table(tenants))]
     say("\n".join(lines))
     return 0
+
+
+def _reconcile(args: argparse.Namespace) -> int:
+    config = configuration.stacks(args.stack)[args.stack]
+    if config.get("source") != "registry":
+        raise SlipwayError(
+            f"The tenants of {args.stack} are those in its inventory.",
+            hint="Set tenants_source: registry and run playbooks/tenants.yml, so that sign-ups become tenants.",
+        )
+    # Two runs would both ask for the same certificates.
+    with FileLock(problems.NOTES / f"{args.stack}.lock", what=f"tenants of {args.stack}"):
+        result = reconcile.reconcile(args.stack, config, Emitter.null(), now=args.now)
+    for slug in result["changed"]:
+        say(f"{args.stack}: tenant {slug} was brought up to date.")
+    for problem in result["problems"]:
+        complain(f"{args.stack}: {problem['name']!r} cannot be served since {problem['since']}: {problem['reason']}")
+    return 2 if result["problems"] else 0
 
 
 def _cell(column: str, value: Any) -> str:

@@ -38,6 +38,12 @@ class Outcome:
     skipped: bool = False
     # what was committed (in check mode, would be): with an error, what came before it
     done: list[Action] = field(default_factory=list)
+    registry_id: str = ""
+
+    @property
+    def rejected(self) -> bool:
+        """A row of the registry that cannot be a tenant, whatever is done here."""
+        return self.tenant is None
 
     @property
     def changed(self) -> bool:
@@ -53,6 +59,7 @@ class Outcome:
             "actions": [action.text for action in self.done],
             "error": self.error or None,
             "skipped": self.skipped,
+            "rejected": self.rejected,
         }
 
 
@@ -69,21 +76,25 @@ class Run:
 
 def converge(request: Mapping[str, Any], emitter: Emitter, check: bool = False) -> dict[str, Any]:
     """Make the tenants what the request says. The request has the shape of module postgres_tenant's parameters."""
-    wanted = spec.parse(request)
+    return _result(work(spec.parse(request), emitter, check))
+
+
+def work(wanted: Request, emitter: Emitter, check: bool = False, only: Sequence[str] | None = None) -> Run:
+    """The same for a request that was read before; of a registry, `only` the rows with these ids."""
     psycopg2 = require.load("psycopg2", "python3-psycopg2")
     with Session.open(wanted.connection) as session:
         try:
-            run = _prepare(session, wanted, check)
+            run = _prepare(session, wanted, check, only)
             _plan(run)
             _apply(run, emitter, check)
         except psycopg2.Error as error:
             raise failure.sentence(error) from error
-        return _result(run)
+        return run
 
 
 def verdict(result: Mapping[str, Any]) -> str:
-    """One sentence about the tenants that failed; empty if none did."""
-    failed = [tenant for tenant in result["tenants"] if tenant["error"]]
+    """One sentence about the tenants that failed; empty if none did. Whoever signs up cannot make a run fail."""
+    failed = [tenant for tenant in result["tenants"] if tenant["error"] and not tenant["rejected"]]
     if not failed:
         return ""
     rest = f" ({len(failed) - 1} more failed)" if len(failed) > 1 else ""
@@ -97,9 +108,9 @@ def raise_on_failure(result: Mapping[str, Any]) -> None:
         raise SlipwayError(f"Tenants: {sentence}", details={"summary": result["summary"]})
 
 
-def _prepare(session: Session, request: Request, check: bool) -> Run:
+def _prepare(session: Session, request: Request, check: bool, only: Sequence[str] | None) -> Run:
     """Read the database, and lay its foundation if that is missing."""
-    outcomes, request = _wishes(session, request)
+    outcomes, request = _wishes(session, request, only)
     found = _read(session, request, request.tenants)
     _refuse_old(found)
     registry.require_table(found, request)
@@ -114,16 +125,16 @@ def _prepare(session: Session, request: Request, check: bool) -> Run:
     return Run(request, session, found, outcomes, actions)
 
 
-def _wishes(session: Session, request: Request) -> tuple[list[Outcome], Request]:
+def _wishes(session: Session, request: Request, only: Sequence[str] | None) -> tuple[list[Outcome], Request]:
     """Which tenants are meant: the list, or every row of the registry with the list on top."""
     if request.source == "inventory":
         return [Outcome(tenant.slug, tenant) for tenant in request.tenants], request
     server = catalog.server(session, request.application_roles)
     if not server.registry:
         return [Outcome(tenant.slug, tenant) for tenant in request.tenants], request
-    wishes = registry.sign_ups(session, request, bool(server.store_version))
-    outcomes = [Outcome(wish.name, wish.tenant, error=wish.error) for wish in wishes]
-    if request.canary:
+    wishes = registry.sign_ups(session, request, bool(server.store_version), only)
+    outcomes = [Outcome(wish.name, wish.tenant, error=wish.error, registry_id=wish.registry_id) for wish in wishes]
+    if request.canary and only is None:
         spec.require_canary(request.canary, [outcome.slug for outcome in outcomes])
     return outcomes, replace(request, tenants=tuple(wish.tenant for wish in wishes if wish.tenant))
 
@@ -164,7 +175,7 @@ def _apply(run: Run, emitter: Emitter, check: bool) -> None:
     due = [outcome for outcome in run.outcomes if outcome.plan and outcome.plan.actions]
     canary = next((outcome for outcome in run.outcomes if outcome.slug == run.request.canary), None)
     rest = [outcome for outcome in due if outcome is not canary]
-    stopped = run.request.on_error == "stop" and any(outcome.error for outcome in run.outcomes)
+    stopped = run.request.on_error == "stop" and any(outcome.error and not outcome.rejected for outcome in run.outcomes)
     for outcome in due:
         outcome.skipped = True
     settled = 0

@@ -20,7 +20,8 @@ def needed(request: Request, found: Catalog) -> list[Action]:
     actions = []
     if found.server.store_version < store.VERSION:
         before = found.server.store_version or None
-        actions.append(Action("store", f"create schema {store.SCHEMA}", "schema slipway", before, store.VERSION))
+        verb = "update" if before else "create"
+        actions.append(Action("store", f"{verb} schema {store.SCHEMA}", "schema slipway", before, store.VERSION))
     if not found.server.registry:
         text = "create tables public.tenants and public.plans"
         actions.append(Action("registry", text, "table public.tenants", None, "created"))

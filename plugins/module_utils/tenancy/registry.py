@@ -48,6 +48,7 @@ class SignUp:
     name: str
     tenant: Tenant | None
     error: str = ""
+    registry_id: str = ""
 
 
 def require_table(found: Catalog, request: Request) -> None:
@@ -171,25 +172,35 @@ def create(session: Session, found: Catalog) -> None:
         session.run(sql.SQL(RIGHTS).format(role=sql.Identifier(role)))
 
 
-def sign_ups(session: Session, request: Request, recorded: bool) -> list[SignUp]:
-    """Every row of the registry as a tenant, with what the list says about the same slug on top."""
+def sign_ups(session: Session, request: Request, recorded: bool, only: Sequence[str] | None = None) -> list[SignUp]:
+    """Every row of the registry (or those with these ids) as a tenant, with what the list says about it on top."""
     known = {str(row[0]): (row[1], row[2]) for row in session.rows(KNOWN)} if recorded else {}
     given = {tenant.slug: tenant for tenant in request.tenants}
+    rows = session.rows(ROWS) if only is None else session.rows(SOME_ROWS, (list(only),))
     wishes: list[SignUp] = []
-    for row in (line[0] for line in session.rows("SELECT to_jsonb(t) FROM public.tenants t ORDER BY t.subdomain")):
-        slug, state = known.get(str(row["id"])) or (str(row["subdomain"]).replace("-", "_"), "present")
+    for identity, subdomain in rows:
+        slug, state = known.get(identity) or (slug_of(subdomain), "present")
         if slug in given:
-            wishes.append(SignUp(slug, given.pop(slug)))
+            wishes.append(SignUp(slug, given.pop(slug), registry_id=identity))
             continue
         try:
-            entry = {"slug": slug, "subdomain": row["subdomain"], "state": state}
-            wishes.append(SignUp(slug, checked(entry, request)))
+            entry = {"slug": slug, "subdomain": subdomain, "state": state}
+            wishes.append(SignUp(slug, checked(entry, request), registry_id=identity))
         except SlipwayError as error:
-            wishes.append(SignUp(str(row["subdomain"]), None, str(error)))
-    return wishes + [SignUp(slug, tenant) for slug, tenant in given.items()]
+            wishes.append(SignUp(subdomain, None, str(error), identity))
+    return wishes + [SignUp(slug, tenant) for slug, tenant in given.items() if only is None]
+
+
+def slug_of(subdomain: str) -> str:
+    """What a tenant that signed up is called here."""
+    return subdomain.replace("-", "_")
 
 
 KNOWN = "SELECT registry_id, slug, state FROM slipway.tenants WHERE registry_id IS NOT NULL"
+ROWS = "SELECT t.id::text, coalesce(t.subdomain::text, '') FROM public.tenants t ORDER BY 2"
+SOME_ROWS = """
+SELECT t.id::text, coalesce(t.subdomain::text, '') FROM public.tenants t WHERE t.id::text = ANY(%s) ORDER BY 2
+"""
 
 
 def _refuse_taken(tenant: Tenant, found: Catalog) -> None:

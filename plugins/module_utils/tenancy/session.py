@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ class Session:
         finally:
             session.connection.close()
 
-    def run(self, statement: str | Composable, values: Sequence[Any] | None = None) -> None:
+    def run(self, statement: str | Composable, values: Sequence[Any] | Mapping[str, Any] | None = None) -> None:
         with self.connection.cursor() as cursor:
             self.queries += 1
             cursor.execute(statement, values)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from .session import Session
 
 SCHEMA = "slipway"
-VERSION = 1
+VERSION = 2
 LOCK = 7_226_171_000  # advisory lock key of the schema itself; tenants' keys are hashes of their slugs
 
 DDL = """
@@ -54,8 +54,22 @@ $body$;
 DROP TRIGGER IF EXISTS append_only ON slipway.tenant_events;
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON slipway.tenant_events
     FOR EACH STATEMENT EXECUTE FUNCTION slipway.refuse_change();
+-- Also where triggers are switched off for a session, and for the table's own owner.
+ALTER TABLE slipway.tenant_events ENABLE ALWAYS TRIGGER append_only;
+REVOKE UPDATE, DELETE, TRUNCATE ON slipway.tenant_events FROM CURRENT_USER;
 
-COMMENT ON SCHEMA slipway IS 'slipway tenancy 1';
+CREATE TABLE IF NOT EXISTS slipway.tenant_problems (
+    registry_id text PRIMARY KEY,
+    name text NOT NULL,
+    digest text NOT NULL,
+    reason text NOT NULL,
+    tries integer NOT NULL DEFAULT 1,
+    since timestamptz NOT NULL DEFAULT clock_timestamp(),
+    next_at timestamptz NOT NULL
+);
+COMMENT ON TABLE slipway.tenant_problems IS 'rows of public.tenants that cannot be served, and why';
+
+COMMENT ON SCHEMA slipway IS 'slipway tenancy 2';
 """
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ..backup import parameters
@@ -18,8 +17,10 @@ from ..common import validate
 from ..common.errors import SlipwayError
 from ..common.files import read_json
 from ..postgres.options import PostgresOptions
+from . import configuration
 
-DIRECTORY = Path("/etc/slipway/tenants")
+# Which tenants a run of the whole works on, and in which order; a verb for one tenant has its own.
+OF_RUNS = ("source", "canary", "tenants", "templates", "hosts")
 KIND = "tenant"
 
 
@@ -29,14 +30,14 @@ def settings(request: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in (request.get("settings") or {}).items() if value is not None}
     if given.get("login_host") or given.get("login_container") or given.get("login_unix_socket"):
         return given
-    path = DIRECTORY / f"{stack}.json"
+    path = configuration.DIRECTORY / f"{stack}.json"
     installed = read_json(path)
     if installed is None:
         raise SlipwayError(
             f"Nothing on this host says how the tenants of stack {stack} are reached ({path} is missing).",
             hint="Run playbooks/tenants.yml for it first, or give login_host or login_container.",
         )
-    return {**given, **installed}
+    return {**given, **{name: value for name, value in installed.items() if name not in OF_RUNS}}
 
 
 def specification(request: Mapping[str, Any], slug: str) -> Spec:

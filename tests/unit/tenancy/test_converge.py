@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
-from ansible_collections.slipway.vps.plugins.module_utils.tenancy import commands, engine, info
+from ansible_collections.slipway.vps.plugins.module_utils.tenancy import commands, configuration, engine, info
 
 from .conftest import Shop
 
@@ -350,7 +350,7 @@ def test_what_is_known_about_tenants(shop):
 def test_the_command_lists_them(shop, tmp_path, monkeypatch, capsys):
     shop.converge(ALPHA, "bravo")
     (tmp_path / "shop.json").write_text(json.dumps(shop.server.params(shop.database)))
-    monkeypatch.setattr(commands, "DIRECTORY", tmp_path)
+    monkeypatch.setattr(configuration, "DIRECTORY", tmp_path)
     parser = argparse.ArgumentParser()
     commands.register(parser.add_subparsers())
     args = parser.parse_args(["tenants", "list"])
@@ -372,7 +372,7 @@ def test_the_command_lists_them(shop, tmp_path, monkeypatch, capsys):
     assert args.func(args) == 0
     assert [tenant["slug"] for tenant in json.loads(capsys.readouterr().out)["shop"]] == ["alpha", "bravo"]
     with pytest.raises(SlipwayError, match="No tenants of a stack none"):
-        commands.stacks("none")
+        configuration.stacks("none")
 
 
 def test_nobody_may_create_in_schema_public(shop):

@@ -1,0 +1,169 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Certificates and host names of tenants that signed up.
+
+Certbot is run as role letsencrypt does, and sites are written as role nginx does: role tenants leaves both descriptions
+on the host, with a mark where the name and the host name of a site go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..certbot import engine as certbot
+from ..certbot.model import Certificate, Settings
+from ..common import validate
+from ..common.errors import SlipwayError
+from ..host import files
+from ..host.files import FileSet, FileSpec
+
+DIRECTORY = Path("/etc/nginx/slipway/sites")
+NAME = "__name__"
+HOST = "__host__"
+
+
+class Row(Protocol):
+    """What has to be known of a tenant."""
+
+    @property
+    def identity(self) -> str: ...
+    @property
+    def subdomain(self) -> str: ...
+    @property
+    def custom_domain(self) -> str: ...
+    @property
+    def slug(self) -> str | None: ...
+    @property
+    def state(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Site:
+    """One host name with a certificate of its own: one that is refused takes no other one along."""
+
+    name: str
+    host: str
+    state: str
+    identity: str
+    slug: str
+
+    def as_dict(self) -> dict[str, str]:
+        return {"host": self.host, "state": self.state}
+
+
+@dataclass
+class Served:
+    """What became of the host names: by row why not, and which rows were tried at all."""
+
+    failed: dict[str, str] = field(default_factory=dict)
+    tried: set[str] = field(default_factory=set)
+    changed: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Sites:
+    """The host names of one stack's sign-ups."""
+
+    stack: str
+    domain: str
+    taken: dict[str, str]
+    patterns: Mapping[str, str]
+    settings: Settings
+    test: tuple[str, ...]
+    apply: tuple[tuple[str, ...], ...]
+    served: dict[str, Mapping[str, str]]
+
+    @classmethod
+    def from_config(cls, stack: str, config: Mapping[str, Any], served: Mapping[str, Any]) -> Sites | None:
+        """None for tenants without host names."""
+        hosts = config.get("hosts") or {}
+        if not hosts:
+            return None
+        return cls(
+            stack=stack,
+            domain=validate.domain(hosts["domain"]),
+            taken=dict.fromkeys(hosts.get("taken") or (), "the stack itself"),
+            patterns={"present": hosts["open"], "suspended": hosts["closed"]},
+            settings=Settings(**hosts.get("certbot") or {}),
+            test=tuple(hosts["test"]),
+            apply=tuple(map(tuple, hosts["apply"])),
+            served=dict(served),
+        )
+
+    @property
+    def path(self) -> Path:
+        return DIRECTORY / f"sign-ups-{self.stack}.conf"
+
+    def serve(self, rows: Sequence[Row], waiting: set[str]) -> Served:
+        """Bring certificates and sites to what the rows say; rows that wait keep what they have."""
+        done = Served()
+        before, self.served = self.served, {}
+        names = set()
+        for site in self._wanted(rows, waiting, done):
+            names.add(site.name)
+            known = before.get(site.name)
+            same = known is not None and known["host"] == site.host
+            if known == site.as_dict() or (site.identity in waiting and not same):
+                self.served.update({site.name: known} if known else {})
+                continue
+            done.tried.add(site.identity)
+            # a site that is only opened or closed has its certificate
+            error = "" if same else self._certify(site)
+            if error:
+                done.failed.setdefault(site.identity, error)
+            else:
+                self.served[site.name] = site.as_dict()
+                done.changed.append(site.slug)
+        self._publish()
+        for name in sorted(set(before) - names):
+            certbot.converge(self.settings, certbot.plans(self.settings, [Certificate(name, (), present=False)]))
+        return done
+
+    def _wanted(self, rows: Sequence[Row], waiting: set[str], done: Served) -> Iterator[Site]:
+        """The sites of all rows; a name that nobody may have is refused."""
+        taken = dict(self.taken)
+        for row in rows:
+            own = [(f"domain-{self.stack}-{row.slug}", row.custom_domain)] if row.custom_domain else []
+            for name, host in [(f"tenant-{self.stack}-{row.slug}", f"{row.subdomain}.{self.domain}"), *own]:
+                try:
+                    checked = self._host(host, name.startswith("domain-"), taken)
+                except SlipwayError as error:
+                    if row.identity not in waiting:
+                        done.failed.setdefault(row.identity, str(error))
+                        done.tried.add(row.identity)
+                    continue
+                taken[checked] = f"tenant {row.slug}"
+                yield Site(name, checked, row.state or "present", row.identity, row.slug or "")
+
+    def _host(self, host: str, own: bool, taken: Mapping[str, str]) -> str:
+        """Whoever signs up chooses these names: nobody may get another one's."""
+        name = validate.domain(host)
+        if own and (name == self.domain or name.endswith(f".{self.domain}")):
+            raise SlipwayError(
+                f"The custom domain {name} lies in {self.domain}, where tenants have their subdomains.",
+                hint="A custom domain has to be one of the tenant's own.",
+            )
+        if name in taken:
+            raise SlipwayError(f"The host name {name} belongs to {taken[name]}.", hint="Choose another one.")
+        return name
+
+    def _certify(self, site: Site) -> str:
+        """Why there is no certificate; empty if there is one."""
+        wanted = Certificate(site.name, (site.host,))
+        (outcome,) = certbot.converge(self.settings, certbot.plans(self.settings, [wanted]))
+        return outcome.error
+
+    def _publish(self) -> None:
+        """All sites in one file and, if it changed, one reload."""
+        text = "".join(
+            self.patterns[entry["state"]].replace(NAME, name).replace(HOST, entry["host"])
+            for name, entry in sorted(self.served.items())
+        )
+        wanted = (FileSpec(str(self.path), text),) if text else ()
+        absent = () if text else (str(self.path),)
+        files.converge(FileSet(files=wanted, absent=absent, test=self.test, apply=self.apply))
