@@ -94,6 +94,8 @@ class Catalog:
     ledger: dict[str, dict[str, str]] = field(default_factory=dict)
     roles: dict[str, Role] = field(default_factory=dict)
     schemas: dict[str, Schema] = field(default_factory=dict)
+    # role -> how many sessions of this database are its own
+    sessions: dict[str, int] = field(default_factory=dict)
     # schema -> its invalid indexes that nobody is working on
     invalid_indexes: dict[str, list[str]] = field(default_factory=dict)
     # (role, schema or "" for everywhere, kind) -> who gets which letters on new objects
@@ -190,6 +192,11 @@ SELECT r.rolname::text, r.rolcanlogin, r.rolsuper,
        ARRAY(SELECT DISTINCT d.datname::text FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid
              WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = r.oid AND d.datname <> current_database())
 FROM pg_roles r WHERE r.rolname = ANY(%s)
+"""
+
+SESSIONS = """
+SELECT usename::text, count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND usename = ANY(%s) AND pid <> pg_backend_pid() GROUP BY usename
 """
 
 VERIFIERS = "SELECT rolname::text, rolpassword FROM pg_authid WHERE rolname = ANY(%s) AND rolpassword IS NOT NULL"
@@ -299,6 +306,7 @@ def _read_roles(session: Session, roles: list[str], found: Catalog) -> None:
     verifiers: dict[str, str] = {}
     if found.server.reads_passwords:
         verifiers = {row[0]: row[1] for row in session.rows(VERIFIERS, names)}
+    found.sessions = {name: int(count) for name, count in session.rows(SESSIONS, names)}
     for name, login, superuser, powers, limit, settings, members, databases in session.rows(ROLES, names):
         found.roles[name] = Role(
             name=name,

@@ -7,15 +7,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from psycopg2.sql import Composable
 
 
-def statement(slug: str, actions: Sequence[str]) -> Composable:
-    """The INSERT for what was done, to run in the transaction that does it."""
+def statement(slug: str, actions: Sequence[str | Mapping[str, Any]]) -> Composable:
+    """The INSERT for what was done, to run in the transaction that does it: sentences, and documents such as a
+    certificate."""
     from psycopg2 import sql
 
     return sql.SQL("INSERT INTO slipway.tenant_events (slug, actions) VALUES ({slug}, {actions}::jsonb)").format(

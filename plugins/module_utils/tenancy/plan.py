@@ -31,8 +31,10 @@ class Action:
 
     @property
     def alone(self) -> bool:
-        """Whether PostgreSQL refuses to do it inside a transaction."""
-        return self.kind == "index_drop" or (self.kind == "template" and not self.data["template"].transactional)
+        """Whether it needs what is before it committed, or PostgreSQL refuses to do it inside a transaction."""
+        if self.kind == "template":
+            return not self.data["template"].transactional
+        return self.kind in ("index_drop", "sessions_end")
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def _present(target: _Target) -> Iterator[Action]:
     yield from _object_grants(target)
     yield from _record(target)
     yield from _templates(target)
+    yield from _sessions(target)
 
 
 def _refuse_foreign(target: _Target) -> None:
@@ -185,6 +188,17 @@ def _password_differs(target: _Target, role: Role, secret: str) -> bool:
         return not password.matches(secret, role.verifier)
     # Without the right to read the verifier it is set when login is first allowed, and again only when asked.
     return not role.login or target.tenant.update_password
+
+
+def _sessions(target: _Target) -> Iterator[Action]:
+    """Who is forbidden to log in is put out as well, once that is committed: pools come back at once."""
+    role = target.role_now
+    if role is None or target.active:
+        return
+    count = target.found.sessions.get(role.name, 0)
+    if count or role.login:
+        text = f"end the sessions of role {role.name}"
+        yield Action("sessions_end", text, f"role {role.name} sessions", count, 0, {"role": role.name})
 
 
 def _settings(target: _Target) -> Iterator[Action]:

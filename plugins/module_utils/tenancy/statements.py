@@ -25,6 +25,10 @@ REGISTER = """
 INSERT INTO slipway.tenants (slug, registry_id, schema_name, role_name, state)
 VALUES ({slug}, (SELECT id::text FROM public.tenants WHERE subdomain = {subdomain}), {schema}, {role}, {state})
 """
+END_SESSIONS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND usename = {role} AND pid <> pg_backend_pid()
+"""
 SET_STATE = "UPDATE slipway.tenants SET state = {state} WHERE slug = {slug}"
 LINK = """
 UPDATE slipway.tenants SET registry_id = (SELECT id::text FROM public.tenants WHERE subdomain = {subdomain})
@@ -62,6 +66,7 @@ class Composer:
                 {"verifier": self._verifier(d["password"], d["role"])},
             ),
             "role_setting": self._role_setting,
+            "sessions_end": lambda d: self._values(END_SESSIONS, d, "role"),
             "role_drop": self._role_drop,
             "member_grant": self._member_grant,
             "member_revoke": lambda d: self._names("REVOKE {role} FROM {member}", d, "role", "member"),
