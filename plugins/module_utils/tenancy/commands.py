@@ -14,13 +14,14 @@ from ..common.errors import SlipwayError
 from ..common.events import Emitter
 from ..common.lock import FileLock
 from ..common.terminal import complain, say
-from . import configuration, info, problems, reconcile
+from . import configuration, info, lifecycle, problems, reconcile
 
+JOBS = lifecycle.JOBS
 COLUMNS = ("slug", "state", "subdomain", "custom_domain", "plan", "schema", "tables", "templates")
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = sub.add_parser("tenants", help="show the tenants of a stack")
+    parser = sub.add_parser("tenants", help="show, export, import, rename and erase the tenants of a stack")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     listing = verbs.add_parser("list", help="list the tenants with their state, domains and schema version")
     listing.add_argument("--stack", help="only this stack (default: all)")
@@ -35,6 +36,7 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     work.add_argument("stack", metavar="STACK")
     work.add_argument("--now", action="store_true", help="try again at once what failed before")
     work.set_defaults(func=_reconcile)
+    lifecycle.register(verbs)
 
 
 def table(tenants: list[dict[str, Any]]) -> list[str]:

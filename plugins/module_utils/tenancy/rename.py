@@ -14,7 +14,7 @@ from ..common import require, validate
 from ..common.errors import SlipwayError
 from ..postgres import failure
 from ..postgres.options import PostgresOptions
-from . import catalog, events, facts
+from . import catalog, events, facts, target
 from . import plan as planning
 from .apply import KEY
 from .catalog import Role
@@ -77,7 +77,8 @@ class Names:
 def run(params: Mapping[str, Any], check: bool = False) -> dict[str, Any]:
     """Rename; a second run finds the new names and changes nothing."""
     psycopg2 = require.load("psycopg2", "python3-psycopg2")
-    with Session.open(PostgresOptions.from_params(params)) as session:
+    connection = target.settings({"stack": params["stack"]}) if params.get("stack") else params
+    with Session.open(PostgresOptions.from_params(connection)) as session:
         try:
             return _run(params, session, check)
         except psycopg2.Error as error:

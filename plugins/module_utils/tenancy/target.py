@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ..backup import parameters
+from ..backup import spec as backup_spec
 from ..backup.retention import Policy
 from ..backup.spec import Spec
 from ..common import validate
@@ -22,13 +24,15 @@ from . import configuration
 # Which tenants a run of the whole works on, and in which order; a verb for one tenant has its own.
 OF_RUNS = ("source", "canary", "tenants", "templates", "hosts")
 KIND = "tenant"
+# One of these says where the server is; without any of them the installed connection is meant.
+SERVER = ("login_host", "login_container", "login_unix_socket")
 
 
 def settings(request: Mapping[str, Any]) -> dict[str, Any]:
     """The connection and the rules for tenants, in the shape of module postgres_tenant's parameters."""
     stack = validate.stack_name(str(request.get("stack") or ""))
     given = {name: value for name, value in (request.get("settings") or {}).items() if value is not None}
-    if given.get("login_host") or given.get("login_container") or given.get("login_unix_socket"):
+    if any(given.get(name) for name in SERVER):
         return given
     path = configuration.DIRECTORY / f"{stack}.json"
     installed = read_json(path)
@@ -37,7 +41,7 @@ def settings(request: Mapping[str, Any]) -> dict[str, Any]:
             f"Nothing on this host says how the tenants of stack {stack} are reached ({path} is missing).",
             hint="Run playbooks/tenants.yml for it first, or give login_host or login_container.",
         )
-    return {**given, **{name: value for name, value in installed.items() if name not in OF_RUNS}}
+    return {**{name: value for name, value in installed.items() if name not in OF_RUNS}, **given}
 
 
 def specification(request: Mapping[str, Any], slug: str) -> Spec:
@@ -52,3 +56,19 @@ def specification(request: Mapping[str, Any], slug: str) -> Spec:
         keep_s3=Policy(),
         keep_local=Policy(),
     )
+
+
+def in_directory(stack: str, directory: str, recipients: Sequence[str] = ()) -> dict[str, Any]:
+    """A directory on this host as the only destination, encrypted as the stack's backups are unless told for whom."""
+    installed = read_json(backup_spec.CONFIG_DIRECTORY / f"{validate.stack_name(stack)}.json", {})
+    encryption = dict(installed.get("encryption") or {})
+    if recipients:
+        encryption["recipients"] = list(recipients)
+    return {
+        **installed,
+        "stack": stack,
+        "database": installed.get("database") or {"login_db": "postgres"},
+        "s3": None,
+        "local_directory": str(Path(directory).absolute()),
+        "encryption": encryption,
+    }
