@@ -244,6 +244,7 @@ def _erase(
     user = session.rows("SELECT session_user::text")[0][0]
     certificate = _certify(request, rules, found, texts, exported, kept, user)
     session.run(composer.join([composer.compose(action) for action in todo.actions]))
+    session.run("DELETE FROM slipway.tenant_problems WHERE registry_id = %s", [tenant.registry_id])
     session.run(events.statement(slug, [*texts, {CERTIFICATE: certificate}]))
     session.commit()
     return certificate
