@@ -26,6 +26,8 @@ OUTSIDE = "outside"
 TENANTS = "tenants"
 LOOPBACK = "127.0.0.1"
 REDIS_PORT = 6379
+# The library that speaks S3 takes a second to load on a small server, and a bucket is far away.
+BUCKET_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,9 @@ def _backup(variables: Variables) -> Iterator[dict[str, Any]]:
     if not stack or not variables.get("health_backup"):
         return
     yield {"name": "last backup", "type": "backup_age", "target": stack, "group": INSIDE}
+    if variables.get("health_backup_bucket"):
+        stored = {"type": "backup_stored", "target": stack, "timeout": BUCKET_SECONDS, "group": INSIDE}
+        yield {"name": "last backup in the bucket", **stored}
     for work in ("backup", "verify", "backup-check"):
         unit = f"slipway-{work}@{stack}.timer"
         yield {"name": unit, "type": "systemd", "target": unit, "enabled": True, "group": INSIDE}

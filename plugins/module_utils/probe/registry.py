@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from .types.backup_age import BackupAge
+from .types.backup_stored import BackupStored
 from .types.base import ProbeType
 from .types.command import Command
 from .types.container import Container
@@ -26,6 +27,7 @@ from .types.websocket import Websocket
 
 CLASSES: tuple[type[ProbeType], ...] = (
     BackupAge,
+    BackupStored,
     Command,
     Container,
     Disk,

@@ -32,6 +32,7 @@ SHOP = {
     "health_units": ["nginx.service", {"unit": "certbot.timer", "max_age": 90000}],
     "health_disks": ["/"],
     "health_backup": True,
+    "health_backup_bucket": True,
     "health_wal": True,
     "health_drill": True,
     "health_backup_kinds": ["redis", "files"],

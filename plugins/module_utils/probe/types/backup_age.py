@@ -53,21 +53,12 @@ class BackupAge(ProbeType):
 
         path = STATE_DIRECTORY / self.probe.target / self.option("kind") / LAST
         try:
-            limits = {name: self.option(name) or hours for name, hours in self._due().items()}
+            limits = {
+                name: self.option(name) or hours for name, hours in due(self.probe.target, self.option("kind")).items()
+            }
             return self.judge(read_json(path, {}), datetime.now(timezone.utc), **limits)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SlipwayError(f"The file {path} cannot be read: {error}.") from error
-
-    def _due(self) -> dict[str, float]:
-        """From the timer of this kind, as the host's configuration has it."""
-        from ...backup import schedule
-
-        kind = self.option("kind")
-        try:
-            watch = schedule.watch(self.probe.target)
-        except PermissionError:
-            watch = schedule.from_dict({"random_delay": "30min"})
-        return {"warn_hours": watch.max_age(kind) / HOUR, "fail_hours": watch.lost_age(kind) / HOUR}
 
     def judge(self, known: dict[str, Any], now: datetime, warn_hours: float, fail_hours: float) -> Outcome:
         """The verdict about what the backup engine noted on this host."""
@@ -97,6 +88,17 @@ class BackupAge(ProbeType):
         if limit is not None and (since is None or since >= limit * HOUR):
             return warn(f"{text}, {read_back}", self._command("verify"), **observed)
         return ok(f"{text}, {read_back}", **observed)
+
+
+def due(stack: str, kind: str) -> dict[str, float]:
+    """The limits from the timer of this kind, as the host's configuration has it."""
+    from ...backup import schedule
+
+    try:
+        watch = schedule.watch(stack)
+    except PermissionError:
+        watch = schedule.from_dict({"random_delay": "30min"})
+    return {"warn_hours": watch.max_age(kind) / HOUR, "fail_hours": watch.lost_age(kind) / HOUR}
 
 
 def size(count: float) -> str:
