@@ -59,11 +59,17 @@ def field(options: argparse.Namespace) -> Iterator[Field]:
 
 
 def play(way: str, place: Path, folder: Path) -> tuple[Usage, list[dict[str, float]]]:
-    """What the whole play took, and what each of its modules took that ran in a process of its own."""
+    """What the whole play took, and for Slipway what its module took that ran in a process of its own."""
     notes = folder / "notes"
-    notes.unlink(missing_ok=True)
-    words = ["-i", "localhost,", "-e", f"@{place}", "-e", f"ansible_python_interpreter={HERE / 'measured.py'}"]
-    environment = {**os.environ, "MEASURED_NOTES": str(notes), "MEASURED_PYTHON": sys.executable}
+    notes.write_text("", encoding="utf-8")
+    # The stand-in starts a Python of its own for each module: in a loop the peer would pay for it each time.
+    python = HERE / "measured.py" if way == "slipway" else sys.executable
+    words = ["-i", "localhost,", "-e", f"@{place}", "-e", f"ansible_python_interpreter={python}"]
+    # Ansible as it is installed, without the settings of this project.
+    settings = folder / "ansible.cfg"
+    settings.write_text(f"[defaults]\ncollections_path = {ROOT / '.cache' / 'collections'}\n", encoding="utf-8")
+    measured = {"MEASURED_NOTES": str(notes), "MEASURED_PYTHON": sys.executable}
+    environment = {**os.environ, **measured, "ANSIBLE_CONFIG": str(settings)}
     # From a process of its own: everything that the measuring one started counts, and the services must not.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as apart:
         command = ["ansible-playbook", *words, HERE / f"{way}.yml"]

@@ -49,11 +49,11 @@ and drains.""",
     "probes": """HTTP services on the same machine (200 unless `TARGETS` says otherwise), each with an assertion about
 its JSON body: ten answer after two seconds, three never, two refuse the connection; the time limit is five seconds.
 `slipway` is a play of one task, `slipway.vps.health_probe`; `uri_loop` is a play that loops over
-`ansible.builtin.uri`. Both plays end with a task that checks that exactly the bad ones were found. `seconds` is the
-whole play. `over_timeout_seconds` is how much longer than the time limit the module's own process takes,
-`playbook_over_timeout_seconds` the same for the whole play. `cpu_seconds` and `rss_mib` are of the module's process,
-with the start of Python and of Ansible's own code in it; `playbook_cpu_seconds` is the processor time of everything
-that `ansible-playbook` starts.""",
+`ansible.builtin.uri`; both run under Ansible's defaults. Both end with a task that checks that exactly the bad ones
+were found. `seconds` is the whole play. `over_timeout_seconds` is how much longer than the time limit the module's own
+process takes, `playbook_over_timeout_seconds` the same for the whole play. `cpu_seconds` and `rss_mib` are of the
+module's process, with the start of Python and of Ansible's own code in it; `playbook_cpu_seconds` is the processor time
+of everything that `ansible-playbook` starts.""",
     "soak": """Consecutive releases in one stream of requests (`make test-long`): GET, POST, pages, slow requests of
 three seconds, WebSockets that are held and new ones.""",
 }

@@ -37,6 +37,9 @@ class Tenants(ProbeType):
     def check(self) -> None:
         validate.stack_name(self.probe.target)
 
+    def expected(self) -> str:
+        return "every sign-up is served"
+
     def run(self, context: Context) -> Outcome:
         path = problems.NOTES / f"{self.probe.target}.json"
         try:
