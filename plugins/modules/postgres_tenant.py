@@ -83,7 +83,8 @@ options:
       export:
         description:
           - Whether the tenant's data has to be exported before it is removed. The default is the module's O(export).
-          - There is no export in this version, so V(absent) needs V(false) here.
+          - M(slipway.vps.postgres_tenant_erase) exports and removes. This module exports nothing, so V(absent) needs
+            V(false) here.
         type: bool
   name:
     description: Slug of a single tenant, in place of O(tenants). The options below describe it.

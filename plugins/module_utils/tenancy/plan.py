@@ -411,8 +411,9 @@ def _refuse_unasked(tenant: Tenant) -> None:
         )
     if tenant.export:
         raise SlipwayError(
-            f"Tenant {tenant.slug} would have to be exported before it is removed, which this version cannot do.",
-            hint=f"Save its data (pg_dump --schema={tenant.schema}), then say so with export: false.",
+            f"Tenant {tenant.slug} has to be exported before it is removed, which a run over all tenants does not do.",
+            hint=f"Erase it with playbooks/tenant.yml -e tenant_erase={tenant.slug}, which exports it first, or say "
+            "export: false.",
         )
 
 
