@@ -89,7 +89,7 @@ EXAMPLES = r"""
         warn_days: 20
       - name: database
         type: postgres
-        login_container: shop-data-postgres-1
+        target: db.example.org
         login_user: shop
         login_password: "{{ shop_database_password }}"
         login_db: shop

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -92,11 +93,19 @@ def connect(options: PostgresOptions, *, application: str = "slipway") -> Connec
     return connection
 
 
-def start(options: PostgresOptions, *, application: str) -> Connection:
-    """Begin to connect, for a caller with a time limit of its own: it polls until the connection is there."""
+def start(options: PostgresOptions, addresses: Sequence[str], *, application: str) -> Connection:
+    """Begin to connect, for a caller with a time limit of its own: it polls until the connection is there.
+
+    The caller has resolved the host to `addresses` (none for a Unix socket): libpq would do so while every other thread
+    of this process waits.
+    """
     psycopg2 = require.load("psycopg2", "python3-psycopg2")
+    wanted = parameters(options, application)
+    if addresses:
+        # Each with the name, which the server's certificate must have.
+        wanted.update(host=",".join([options.host] * len(addresses)), hostaddr=",".join(addresses))
     try:
-        connection: Connection = psycopg2.connect(**parameters(resolve(options), application), async_=True)
+        connection: Connection = psycopg2.connect(**wanted, async_=True)
     except psycopg2.OperationalError as error:
         raise explain(options, str(error)) from None
     return connection

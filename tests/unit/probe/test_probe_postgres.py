@@ -52,3 +52,10 @@ def test_a_wrong_password_is_told_and_not_shown(ask):
 def test_nothing_there(probe, closed_port):
     bad = probe(type="postgres", target="127.0.0.1", login_port=closed_port)
     assert "connection refused" in bad.message
+
+
+def test_a_name_with_several_addresses_and_a_unix_socket(postgres, probe):
+    options = {"type": "postgres", "login_port": postgres.port, "login_password": PASSWORD}
+    assert probe(target="localhost", **options).status == "ok"
+    there = probe(login_unix_socket="/nonexistent", **options)
+    assert (there.status, "nothing listens there" in there.message) == ("fail", True)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...common import require
 from ...postgres.connection import explain, start
+from ...postgres.connection import resolve as located
 from ...postgres.failure import sentence
 from ...postgres.options import DEFAULT_PORT, SSL_MODES, PostgresOptions
-from ..context import Context
+from ..context import Context, resolve
 from ..option import Option
 from ..result import Outcome, fail, ok
 from .base import ProbeType
@@ -62,8 +63,13 @@ class Postgres(ProbeType):
 
     def run(self, context: Context) -> Outcome:
         psycopg2 = require.load("psycopg2", "python3-psycopg2")
-        options = self.connection_options()
-        connection = start(options, application="slipway probe")
+        options = located(self.connection_options())
+        found = (
+            []
+            if options.unix_socket or not options.host
+            else [str(address[0]) for _family, address in resolve(options.host)]
+        )
+        connection = start(options, found, application="slipway probe")
         try:
             self._connect(context, connection, options)
             return self._ask(context, connection)
