@@ -51,7 +51,9 @@ def domain(value: str) -> str:
     """A fully qualified host name, in lower case."""
     name = value.lower().rstrip(".")
     labels = name.split(".")
-    if len(name) > MAX_DOMAIN or len(labels) < 2 or not all(LABEL.fullmatch(label) for label in labels):
+    # some letters that are not ASCII become so in lower case
+    plain = value.isascii() and all(LABEL.fullmatch(label) for label in labels)
+    if not plain or len(name) > MAX_DOMAIN or len(labels) < 2 or labels[-1].isdigit():
         raise SlipwayError(
             f"The domain {value!r} is not a host name.",
             hint="Write it like shop.example.org: letters, digits and hyphens in labels joined by dots.",

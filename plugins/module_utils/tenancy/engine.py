@@ -135,7 +135,7 @@ def _wishes(session: Session, request: Request, only: Sequence[str] | None) -> t
     wishes = registry.sign_ups(session, request, bool(server.store_version), only)
     outcomes = [Outcome(wish.name, wish.tenant, error=wish.error, registry_id=wish.registry_id) for wish in wishes]
     if request.canary and only is None:
-        spec.require_canary(request.canary, [outcome.slug for outcome in outcomes])
+        spec.require_canary(request.canary, [outcome.slug for outcome in outcomes if outcome.tenant])
     return outcomes, replace(request, tenants=tuple(wish.tenant for wish in wishes if wish.tenant))
 
 
@@ -173,7 +173,7 @@ def _plan(run: Run) -> None:
 def _apply(run: Run, emitter: Emitter, check: bool) -> None:
     """The canary first and alone, then the others side by side."""
     due = [outcome for outcome in run.outcomes if outcome.plan and outcome.plan.actions]
-    canary = next((outcome for outcome in run.outcomes if outcome.slug == run.request.canary), None)
+    canary = next((outcome for outcome in run.outcomes if _is_canary(outcome, run.request)), None)
     rest = [outcome for outcome in due if outcome is not canary]
     stopped = run.request.on_error == "stop" and any(outcome.error and not outcome.rejected for outcome in run.outcomes)
     for outcome in due:
@@ -188,6 +188,11 @@ def _apply(run: Run, emitter: Emitter, check: bool) -> None:
             stopped = stopped or bool(outcome.error and run.request.on_error == "stop")
     if canary and canary.error and rest:
         canary.error += " It is the canary: no other tenant was begun."
+
+
+def _is_canary(outcome: Outcome, request: Request) -> bool:
+    # what a row that cannot be a tenant calls itself means nothing
+    return bool(request.canary) and not outcome.rejected and outcome.slug == request.canary
 
 
 def _work(run: Run, group: Sequence[Outcome], check: bool) -> Iterator[Outcome]:

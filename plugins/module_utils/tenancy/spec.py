@@ -23,6 +23,7 @@ APPLICATION_GRANTS = ("grants", "membership")
 ON_ERROR = ("stop", "continue")
 DURATION = re.compile(r"\d{1,9}(?:ms|s|min|h)?")
 MAX_NAME = 63
+RESERVED = ("public", "none", "slipway", "information_schema")
 MAX_WORKERS = 16
 
 
@@ -190,7 +191,17 @@ def _text(entry: Mapping[str, Any], key: str) -> str | None:
         return None
     if not isinstance(value, (str, int)) or isinstance(value, bool):
         raise SlipwayError(f"The {key} {value!r} of a tenant is not a text.", hint="Put it in quotes.")
-    return str(value)
+    return _storable(key, str(value))
+
+
+def _storable(what: str, value: str) -> str:
+    """PostgreSQL keeps every text but one with a NUL, or with half of a character. What it was may be a secret."""
+    if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise SlipwayError(
+            f"The {what} of a tenant holds a character that PostgreSQL cannot keep.",
+            hint="Take out the NUL, or the broken Unicode.",
+        )
+    return value
 
 
 def _custom_domain(entry: Mapping[str, Any]) -> str | None:
@@ -207,7 +218,7 @@ def _name(name: str, slug: str) -> str:
             f"The name {name!r} made for tenant {slug} is longer than the 63 bytes that PostgreSQL keeps.",
             hint="Shorten the slug, schema_prefix or role_prefix.",
         )
-    if name.startswith("pg_") or name in ("public", "slipway", "information_schema"):
+    if name.startswith("pg_") or name in RESERVED:
         raise SlipwayError(
             f"The name {name!r} made for tenant {slug} is reserved.",
             hint="Use another schema_prefix or role_prefix.",
@@ -271,8 +282,10 @@ def _workers(value: Any) -> int:
 
 def _columns(slug: str, value: Any) -> dict[str, Any]:
     columns = dict(value or {})
-    for column in columns:
+    for column, content in columns.items():
         validate.identifier(str(column))
+        if isinstance(content, str):
+            _storable(f"column {column}", content)
         if column in ("id", "subdomain", "custom_domain", "plan_id", "created_at"):
             raise SlipwayError(
                 f"The column {column} of tenant {slug} is set by Slipway itself.",

@@ -73,7 +73,14 @@ def from_directory(directory: Path) -> list[Template]:
             f"The directory {directory} with the tenants' SQL templates does not exist.",
             hint="Create it, or correct template_dir.",
         )
-    return [check(Template(path.name, path.read_text("utf-8"))) for path in sorted(directory.glob("*.sql"))]
+    return [check(Template(path.name, _read(path))) for path in sorted(directory.glob("*.sql"))]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise SlipwayError(f"The SQL template {path.name} is not UTF-8 text.", hint="Save it as UTF-8.") from error
 
 
 def check(template: Template) -> Template:
@@ -85,6 +92,8 @@ def check(template: Template) -> Template:
         )
     if not template.sql.strip():
         raise SlipwayError(f"The SQL template {template.name} is empty.", hint="Write SQL into it or remove it.")
+    if "\0" in template.sql:
+        raise SlipwayError(f"The SQL template {template.name} holds a NUL.", hint="Save it as plain UTF-8 text.")
     bodies = 0
     for statement in statements(template.sql):
         if bodies and statement.lower().startswith("end"):
