@@ -106,7 +106,6 @@ def killed_at(shop, number, side):
     return code
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("side", "first"), [("before", 1), ("after", 5)])
 def test_killed_at_some_statements(shop, side, first):
     """At all of them: tests/long/test_tenants_killed.py."""
@@ -117,7 +116,7 @@ def test_killed_at_some_statements(shop, side, first):
 @pytest.mark.parametrize("seed", range(4))
 def test_killed_at_any_moment_with_another_run_beside_it(shop, seed):
     slugs = [f"shop{number}" for number in range(6)]
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)  # noqa: S311 - the same delays in every run
     for _again in range(2):
         processes = [begin(shop.request(*names, templates=TEMPLATES), "0", "after") for names in (slugs, slugs[::-1])]
         time.sleep(0.3 + chance.random() * 0.8)
