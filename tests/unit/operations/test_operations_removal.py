@@ -62,6 +62,28 @@ def test_local_backups_are_where_the_role_put_them(host, tmp_path):
     assert str(removal.local_backups("shop")) == "/mnt/backups"
 
 
+def test_probes_and_alarms_of_both_topics_go_with_the_stack(host, tmp_path, monkeypatch):
+    monkeypatch.setattr(removal, "ALERTS", tmp_path / "alerts-state")
+    metrics = tmp_path / "metrics"
+    places = [removal.ALERTS, removal.CONFIGURATION / "alerts", removal.CONFIGURATION / "probes", metrics]
+    for place in places:
+        place.mkdir(parents=True)
+    for name in ("shop.json", "shop.health.json", "shop2.json", "shop2.health.json"):
+        (removal.ALERTS / name).touch()
+        (removal.CONFIGURATION / "alerts" / name).touch()
+    (removal.CONFIGURATION / "probes" / "shop.json").write_text(
+        json.dumps({"probes": [], "watch": {"metrics_directory": str(metrics)}})
+    )
+    for name in ("slipway_health_shop.prom", "slipway_health_shop2.prom"):
+        (metrics / name).touch()
+    found = {thing.name for thing in removal._configuration("shop")}
+    assert found == {
+        *(str(place / name) for place in places[:2] for name in ("shop.json", "shop.health.json")),
+        str(removal.CONFIGURATION / "probes" / "shop.json"),
+        str(metrics / "slipway_health_shop.prom"),
+    }
+
+
 def test_certificates_are_the_stacks_own_and_its_tenants(host):
     renewal = removal.LETSENCRYPT / "renewal"
     renewal.mkdir(parents=True)
