@@ -5,6 +5,11 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -16,7 +21,8 @@ from ansible_collections.slipway.vps.tests.unit.postgres_server import database,
 
 __all__ = ["Host", "Shop", "bare_shop", "database", "host", "postgres", "s3", "shop", "state"]
 
-BACKUP = "ansible_collections.slipway.vps.plugins.module_utils.backup"
+PACKAGE = "ansible_collections.slipway.vps.plugins.module_utils"
+BACKUP = f"{PACKAGE}.backup"
 
 APPLICATION_PASSWORD = "application-secret"
 PRODUCTS = {"name": "0001_init.sql", "sql": "CREATE TABLE products (id serial PRIMARY KEY, name text NOT NULL);"}
@@ -107,3 +113,29 @@ def state(tmp_path, monkeypatch):
 @pytest.fixture
 def host(shop, s3, state):
     return Host(shop, s3, state)
+
+
+def killed_at(work, request, events, state, erasures=""):
+    """Do the work (`erasure` or `imports`) in a process of its own and kill it once it has told so many events.
+
+    Returns what it had told by then.
+    """
+    script = f"""
+import json, pathlib, sys
+from {PACKAGE}.tenancy import erasure, imports
+from {PACKAGE}.common.events import Emitter, line
+from {PACKAGE}.backup import spec, engine, verify
+for one in (spec, engine, verify):
+    one.STATE_DIRECTORY = pathlib.Path({str(state / "state")!r})
+spec.CONFIG_DIRECTORY = pathlib.Path({str(state / "configuration")!r})
+erasure.DIRECTORY = pathlib.Path({str(erasures)!r})
+{work}.run(json.load(sys.stdin), Emitter(lambda event: print(line(event), flush=True)))
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", script], env=environment, **pipes) as child:
+        child.stdin.write(json.dumps(request))
+        child.stdin.close()
+        told = [json.loads(text) for text in itertools.islice(child.stdout, events)]
+        child.send_signal(signal.SIGKILL)
+    return told

@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 
 import pytest
@@ -22,9 +18,8 @@ from ansible_collections.slipway.vps.plugins.module_utils.common.errors import S
 from ansible_collections.slipway.vps.plugins.module_utils.common.events import Emitter
 from ansible_collections.slipway.vps.plugins.module_utils.tenancy import erasure, imports, rename
 
+from .conftest import killed_at
 from .test_export import ODD, fill
-
-PACKAGE = "ansible_collections.slipway.vps.plugins.module_utils"
 
 
 @pytest.fixture
@@ -138,31 +133,16 @@ def test_a_bucket_that_does_not_answer_stops_it_before_anything_has_gone(filled)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("after", [0.4, 0.8, 1.2, 1.6, 2.0])
-def test_a_killed_erase_is_finished_by_the_next_run(filled, after):
+@pytest.mark.parametrize("events", [1, 2, 4, 5, 6, 8, 10, 12, 14, 16, 18, 19, 20, 21, 22, 23])
+def test_a_killed_erase_is_finished_by_the_next_run(filled, events):
     request = filled.request("alpha", confirm="alpha")
-    script = (
-        "import json, pathlib, sys\n"
-        f"from {PACKAGE}.tenancy import erasure\nfrom {PACKAGE}.common.events import Emitter\n"
-        f"from {PACKAGE}.backup import spec, engine, verify\n"
-        f"for one in (spec, engine, verify): one.STATE_DIRECTORY = pathlib.Path({str(filled.place / 'state')!r})\n"
-        f"spec.CONFIG_DIRECTORY = pathlib.Path({str(filled.place / 'configuration')!r})\n"
-        f"erasure.DIRECTORY = pathlib.Path({str(erasure.DIRECTORY)!r})\n"
-        "print('ready', flush=True)\n"
-        "erasure.run(json.load(sys.stdin), Emitter.null())\n"
-    )
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    child = subprocess.Popen([sys.executable, "-c", script], env=environment, **pipes)
-    assert child.stdout.readline() == "ready\n"
-    child.stdin.write(json.dumps(request))
-    child.stdin.close()
-    time.sleep(after)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
+    told = killed_at("erasure", request, events, filled.place, erasure.DIRECTORY)
+    assert told[0]["phase"] == "preflight"
     result = erase(filled)
     assert traces(filled) == 0
     assert result["erasure"]["rows"] == 502
+    with open(result["path"]) as written:
+        assert json.load(written) == result["erasure"]
     assert erase(filled)["changed"] is False
     count = "SELECT count(*) FROM slipway.tenant_events WHERE actions -> -1 ? 'certificate'"
     assert filled.shop.query(count) == [(1,)]
