@@ -56,4 +56,9 @@ def test_ansible_runner_runs_a_playbook(tmp_path: Path) -> None:
     assert run.status == "successful", output[-4000:]
     assert run.stats is not None
     assert not run.stats["failures"]
+    # What AWX keeps of a job as its artifact.
+    [end] = [event["event_data"] for event in run.events if event["event"] == "playbook_on_stats"]
+    seen = end["artifact_data"]["health"]["shop1"]
+    assert (seen["status"], seen["inside"]["fail"]) in (("ok", 0), ("warn", 0))
+    assert len(seen["probes"]) == seen["inside"]["total"] + seen["outside"].get("total", 0)
     shutil.rmtree(private)

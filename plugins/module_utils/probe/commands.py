@@ -16,7 +16,7 @@ from ..common.terminal import complain
 from . import engine, report, watch
 from .result import POLICIES, Report
 
-UNHEALTHY = 2
+UNTOLD, UNHEALTHY = 1, 2
 
 
 def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,23 +33,29 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def health_command(args: argparse.Namespace) -> int:
-    result = tell(args.directory, args.stack) if args.tell else engine.check(load(args.directory, args.stack))
+    problems: list[str] = []
+    if args.tell:
+        result, problems = tell(args.directory, args.stack)
+    else:
+        result = engine.check(load(args.directory, args.stack))
     if args.output:
         report.write(result, {args.format: args.output})
     else:
         sys.stdout.write(report.FORMATS[args.format](result))
+    for problem in problems:
+        complain(problem)
+    if problems:
+        return UNTOLD
     return 0 if result.passes(args.fail_on) else UNHEALTHY
 
 
-def tell(directory: Path, stack: str | None) -> Report:
+def tell(directory: Path, stack: str | None) -> tuple[Report, list[str]]:
     if not stack:
         raise SlipwayError("--tell is for one stack.", hint="Run: slipway health STACK --tell")
     result, problems = watch.run(stack, directory)
-    for problem in problems:
-        complain(problem)
     if result is None:
-        raise SlipwayError(f"{stack} was not probed.", hint="Run playbooks/health.yml for this host again.")
-    return result
+        raise SlipwayError(f"{stack} was not probed. {' '.join(problems)}")
+    return result, problems
 
 
 def load(directory: Path, stack: str | None) -> engine.Request:
@@ -61,9 +67,11 @@ def load(directory: Path, stack: str | None) -> engine.Request:
         )
     probes: list[dict[str, Any]] = []
     for name in stacks:
-        definitions, _watch = watch.read(directory, name)
-        # Two stacks on one host both watch its disk: the name says whose probe it is.
-        probes += [
-            {**probe, "name": f"{name}: {probe['name']}"} if probe.get("name") else probe for probe in definitions
-        ]
+        definitions, settings = watch.read(directory, name)
+        probes += [{"timeout": settings.timeout, **_of(name, probe)} for probe in definitions]
     return engine.Request(probes)
+
+
+def _of(stack: str, probe: dict[str, Any]) -> dict[str, Any]:
+    """Two stacks on one host both watch its disk: the name says whose probe it is."""
+    return {**probe, "name": f"{stack}: {probe['name']}"} if probe.get("name") else probe

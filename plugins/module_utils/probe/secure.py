@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import socket
 import ssl
+import threading
 from pathlib import Path
 
 from ..common.errors import SlipwayError
@@ -28,11 +29,17 @@ OPTIONS = {
 
 EXPIRED, NOT_YET_VALID, SELF_SIGNED, SELF_SIGNED_IN_CHAIN, NO_ISSUER, CANNOT_VERIFY_LEAF = 10, 9, 18, 19, 20, 21
 WRONG_NAME = (62, 64)
+READING = threading.Lock()
+
+
+def tls_context(ca_file: str | None, verify: bool) -> ssl.SSLContext:
+    """Reading the system's CA bundle costs 20 ms of CPU time, so it is read once, whoever begins at once."""
+    with READING:
+        return _tls_context(ca_file, verify)
 
 
 @functools.lru_cache(maxsize=16)
-def tls_context(ca_file: str | None, verify: bool) -> ssl.SSLContext:
-    """Reading the system's CA bundle costs 20 ms of CPU time, so it is read once."""
+def _tls_context(ca_file: str | None, verify: bool) -> ssl.SSLContext:
     if ca_file and not Path(ca_file).is_file():
         raise SlipwayError(
             f"The CA file {ca_file} does not exist.", hint="Give its path on the machine that runs the probe."

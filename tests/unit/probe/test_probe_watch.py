@@ -192,14 +192,25 @@ def run(host, *words):
     return arguments.func(arguments)
 
 
-def test_the_command_of_the_unit(host, capsys):
+def test_the_command_of_the_unit(host, receiver, capsys):
     assert run(host, "shop", "--tell") == 2
     assert "connection refused" in capsys.readouterr().out
     host.up()
     assert run(host, "shop", "--tell") == 0
+    host.down()
+    server = receiver()
+    server.script = [404]
+    host.receivers(server)
+    assert run(host, "shop", "--tell") == 1
+    assert "it answers HTTP 404" in capsys.readouterr().err
     with pytest.raises(SlipwayError, match="--tell is for one stack"):
         run(host, "--tell")
     (host.probes / "shop.json").unlink()
-    with pytest.raises(SlipwayError, match="shop was not probed"):
+    with pytest.raises(SlipwayError, match="There is no file"):
         run(host, "shop", "--tell")
-    assert "There is no file" in capsys.readouterr().err
+
+
+def test_what_a_person_runs_has_the_same_time(host):
+    host.describe({"name": "own", "type": "memory", "timeout": 9}, timeout=7)
+    asked = commands.load(host.probes, None).probes
+    assert [(one["name"], one["timeout"]) for one in asked] == [("shop: service", 7), ("shop: own", 9)]
