@@ -115,6 +115,8 @@ def run(request: Mapping[str, Any], emitter: Emitter) -> dict[str, Any]:
             kept = _asked(session, lambda: _holders(session, exports, tenant))
         with emitter.phase("suspend"):
             _suspend(request, slug, emitter)
+        with emitter.phase("tidy"):
+            export.tidy(exports)
         exported = export.make(exports, emitter, prove=True) if request.get("export", True) else None
         if exported:
             kept = _asked(session, lambda: _holders(session, exports, tenant))

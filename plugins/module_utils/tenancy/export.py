@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..backup import catalog, engine, record, verify
+from ..backup import spec as backup_spec
 from ..backup import store as backup_store
 from ..backup.spec import Spec
 from ..common.errors import SlipwayError
 from ..common.events import Emitter
+from ..common.lock import FileLock
 from . import facts, target
 from .session import Session
 
@@ -57,6 +59,15 @@ def confirm(spec: Spec, identity: str, emitter: Emitter) -> dict[str, Any]:
     except SlipwayError as error:
         record.failure(spec, record.VERIFY, str(error))
         raise
+
+
+def tidy(spec: Spec) -> None:
+    """Remove what exports that were killed have left; whoever makes one now is waited for."""
+    lock = FileLock(backup_spec.STATE_DIRECTORY / "lock", wait=spec.lock_wait, what=f"tidy the exports of {spec.of}")
+    with lock:
+        for store in backup_store.stores(spec):
+            for identity in sorted(store.strays()):
+                store.discard(identity)
 
 
 def places(spec: Spec) -> list[str]:

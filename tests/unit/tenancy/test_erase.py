@@ -106,6 +106,18 @@ def test_a_file_that_a_killed_run_did_not_write_is_written_by_the_next(filled):
     assert erase(filled)["changed"] is False
 
 
+def test_what_a_killed_export_left_goes_as_well(filled, s3):
+    identity = "20260101T000000Z-abcdef"
+    partial = filled.place / "copies/tenant/alpha" / f".{identity}.partial"
+    partial.mkdir(parents=True)
+    (partial / "tenant.dump.zst").write_bytes(b"half of it")
+    key = f"test/{filled.stack}/tenant/alpha/{identity}/tenant.dump.zst"
+    s3.client().put_object(Bucket="backups", Key=key, Body=b"half of it")
+    erase(filled, export=False)
+    assert not partial.exists()
+    assert s3.keys(f"test/{filled.stack}/") == []
+
+
 def test_backups_that_still_hold_it_are_named_with_their_time(filled):
     """The configured backups of the stack, and exports under the slug that it had before."""
     host = filled
