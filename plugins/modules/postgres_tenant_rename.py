@@ -56,7 +56,7 @@ attributes:
     description: A tenant that has the new names is left alone.
     support: full
 notes:
-  - Text in functions that names the old schema is not changed; such functions are returned as RV(warnings).
+  - Text in functions that names the old schema is not changed; such functions are named in a warning.
 seealso:
   - module: slipway.vps.postgres_tenant
 """
@@ -90,11 +90,6 @@ actions:
   type: list
   elements: str
   sample: [rename tenant alpha to beta]
-warnings:
-  description: What names the old schema and cannot be changed by a rename.
-  returned: success
-  type: list
-  elements: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -120,7 +115,7 @@ def main() -> None:
         result = rename.run(module.params, module.check_mode)
     except SlipwayError as error:
         module.fail_json(msg=str(error))
-    for warning in result["warnings"]:
+    for warning in result.pop("warnings"):
         module.warn(warning)
     module.exit_json(**result)
 

@@ -47,7 +47,8 @@ ORDER BY 1
 # The sum over all rows does not depend on their order, and a lost or doubled row changes it.
 TABLE = """
 SELECT {name} AS name, count(*) AS rows,
-       concat(sum(('x' || left(h, 16))::bit(64)::bigint), ':', sum(('x' || right(h, 16))::bit(64)::bigint)) AS checksum
+       concat(coalesce(sum(('x' || left(h, 16))::bit(64)::bigint), 0), ':',
+              coalesce(sum(('x' || right(h, 16))::bit(64)::bigint), 0)) AS checksum
 FROM (SELECT md5(format('%s', t.*)) AS h FROM ONLY {table} AS t) AS hashed
 """
 

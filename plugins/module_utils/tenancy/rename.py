@@ -130,7 +130,7 @@ def _wanted(params: Mapping[str, Any], old: str, now: Names, slug: str) -> Names
     """Names that were made of the old slug are made of the new one; others stay unless they are given."""
 
     def follow(name: str) -> str:
-        return name[: -len(old)] + slug if name.endswith(old) else name
+        return name[: -len(old)] + slug if name == old or name.endswith(f"_{old}") else name
 
     label = old.replace("_", "-")
     subdomain = slug.replace("_", "-") if now.subdomain == label else now.subdomain

@@ -57,6 +57,13 @@ def test_another_schema_alone(shop):
     assert shop.converge(ALPHA)["changed"] is False
 
 
+def test_a_name_that_only_ends_like_the_slug_stays(shop):
+    shop.converge("a")
+    renamed(shop, name="a", new_schema="archive_alpha")
+    done = renamed(shop, name="a", new_name="b")
+    assert (done["tenant"]["schema"], done["tenant"]["role"]) == ("archive_alpha", f"{shop.prefix}b")
+
+
 def test_a_name_that_is_taken_is_refused_and_nothing_is_renamed(shop):
     shop.converge("alpha", "beta")
     shop.query("CREATE SCHEMA theirs")
