@@ -195,7 +195,9 @@ options:
     default: tenant_
   exclusive:
     description:
-      - Whether rights of roles other than the tenant's and the application's are taken away. PUBLIC never has any.
+      - Whether rights of roles other than the tenant's and the application's are taken away, and those of the
+        application beyond what it needs. PUBLIC never has any.
+      - Without it they are only reported, in RV(tenants[].extras).
     type: bool
     default: false
   on_error:
@@ -310,6 +312,10 @@ tenants:
       description: What was done, one sentence for each. Next to an error, what was done before it.
       type: list
       elements: str
+    extras:
+      description: Rights on the tenant that nobody asked for. They are left alone, and taken away with O(exclusive=true).
+      type: list
+      elements: str
     error:
       description: Why it failed, or null.
       type: str
@@ -328,6 +334,7 @@ tenants:
       role: tenant_alpha
       changed: true
       actions: [run 0002_orders.sql]
+      extras: []
       error: null
       skipped: false
       rejected: false
@@ -411,6 +418,12 @@ def main() -> None:
     for tenant in result["tenants"]:
         if tenant["rejected"]:
             module.warn(f"The row {tenant['slug']!r} of public.tenants cannot be a tenant: {tenant['error']}")
+    extras = [f"{tenant['slug']}: {extra}" for tenant in result["tenants"] for extra in tenant["extras"]]
+    if extras:
+        more = f" ({len(extras) - 1} more)" if len(extras) > 1 else ""
+        module.warn(
+            f"There are rights that nobody asked for, {extras[0]}{more}. With exclusive: true they are taken away."
+        )
     failed = engine.verdict(result)
     if failed:
         module.fail_json(msg=failed, **result)

@@ -20,6 +20,10 @@ LETTERS = {
     "USAGE": "U",
     "CREATE": "C",
     "EXECUTE": "X",
+    "TRUNCATE": "D",
+    "REFERENCES": "x",
+    "TRIGGER": "t",
+    "MAINTAIN": "m",
 }
 
 # What the application needs on each kind of object of a tenant, and nothing more.
@@ -46,5 +50,10 @@ def grants(items: Iterable[str]) -> dict[str, frozenset[str]]:
     return held
 
 
-def letters(privileges: Iterable[str]) -> frozenset[str]:
-    return frozenset(LETTERS[privilege] for privilege in privileges)
+def privileges(held: Iterable[str]) -> tuple[str, ...]:
+    """The names of the letters that are held."""
+    return tuple(name for name, letter in LETTERS.items() if letter in set(held))
+
+
+def letters(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(LETTERS[name] for name in names)

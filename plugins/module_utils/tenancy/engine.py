@@ -57,6 +57,7 @@ class Outcome:
             "role": self.plan.role if self.plan else None,
             "changed": self.changed,
             "actions": [action.text for action in self.done],
+            "extras": list(self.plan.extras) if self.plan else [],
             "error": self.error or None,
             "skipped": self.skipped,
             "rejected": self.rejected,

@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..common.errors import SlipwayError
 from . import acl, password, registry, templates
-from .catalog import Catalog, Record, Role, Schema
+from .catalog import Catalog, ObjectGroup, Record, Role, Schema
 from .spec import Request, Tenant
 
 HIDDEN = "********"
@@ -46,6 +47,8 @@ class Plan:
     role: str
     revision: int | None
     actions: tuple[Action, ...]
+    # rights that nobody asked for, which `exclusive` would take away
+    extras: tuple[str, ...] = ()
 
     @property
     def alone(self) -> bool:
@@ -56,8 +59,9 @@ def make(tenant: Tenant, request: Request, found: Catalog) -> Plan:
     """The plan of one tenant, or a sentence that says why there can be none."""
     record = found.records.get(tenant.slug)
     target = _Target(tenant, request, found, record)
-    actions = _absent(target) if tenant.state == "absent" else _present(target)
-    return Plan(tenant, target.schema, target.role, record.revision if record else None, tuple(actions))
+    actions = tuple(_absent(target) if tenant.state == "absent" else _present(target))
+    extras = () if request.exclusive or tenant.state == "absent" else tuple(_extras(target, actions))
+    return Plan(tenant, target.schema, target.role, record.revision if record else None, actions, extras)
 
 
 class _Target:
@@ -73,6 +77,7 @@ class _Target:
         self.role_now: Role | None = found.roles.get(self.role)
         self.schema_now: Schema | None = found.schemas.get(self.schema)
         self.active = tenant.state == "present"
+        self.exclusive = request.exclusive
         direct = request.application_grant == "grants"
         # an application that connects as the tenant's own role needs nothing on top
         self.applications = tuple(role for role in request.application_roles if role != self.role)
@@ -234,7 +239,7 @@ def _memberships(target: _Target) -> Iterator[Action]:
             data = {"role": target.role, "member": member}
             yield Action("member_grant", text, f"member {member} of {target.role}", False, True, data)
     suspended = set() if target.active else set(target.applications)
-    surplus = now - set(needed) if target.request.exclusive else now & suspended
+    surplus = now - set(needed) if target.exclusive else now & suspended
     for member in sorted(surplus - {server.user}):
         text = f"revoke role {target.role} from {member}"
         data = {"role": target.role, "member": member}
@@ -269,12 +274,39 @@ def _schema_grants(target: _Target) -> Iterator[Action]:
         data = {"schema": target.schema, "grantee": grantee}
         text = f"revoke all on schema {target.schema} from {grantee or 'PUBLIC'}"
         yield Action("schema_revoke", text, f"{key} {grantee or 'PUBLIC'}", "".join(sorted(now[grantee])), None, data)
+    owner = target.schema_now.owner if target.schema_now else ""
+    for role, taken in _beyond(target, now, ("USAGE",)) if target.active else ():
+        if role != owner:
+            text = f"revoke {', '.join(taken)} on schema {target.schema} from {role}"
+            more = {"schema": target.schema, "grantee": role, "taken": taken}
+            yield Action("schema_revoke", text, f"{key} {role} beyond USAGE", ", ".join(taken), None, more)
 
 
 def _surplus(target: _Target, now: Mapping[str, frozenset[str]], keepers: set[str]) -> list[str]:
     """Who must lose what they hold: PUBLIC always, the application while suspended, others when `exclusive`."""
     doomed = {acl.PUBLIC, *(() if target.active else target.applications)}
-    return sorted(grantee for grantee in set(now) - keepers if grantee in doomed or target.request.exclusive)
+    return sorted(grantee for grantee in set(now) - keepers if grantee in doomed or target.exclusive)
+
+
+def _beyond(
+    target: _Target, now: Mapping[str, frozenset[str]], needed: Iterable[str]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Which applications hold more than they need, and what of it."""
+    for role in target.applications if target.exclusive else ():
+        surplus = now.get(role, frozenset()) - (acl.letters(needed) if role in target.granted else frozenset())
+        if surplus:
+            yield role, acl.privileges(surplus)
+
+
+def _extras(target: _Target, actions: Sequence[Action]) -> Iterator[str]:
+    """What would be taken away if `exclusive` were asked for."""
+    strict = copy.copy(target)
+    strict.exclusive = True
+    planned = {action.text for action in actions}
+    for find in (_memberships, _schema_grants, _default_grants, _object_grants):
+        for action in find(strict):
+            if action.kind.endswith("_revoke") and action.text not in planned:
+                yield action.text.replace("revoke ", "", 1)
 
 
 def _default_grants(target: _Target) -> Iterator[Action]:
@@ -299,6 +331,11 @@ def _default_grants(target: _Target) -> Iterator[Action]:
             text = f"revoke all on future {kind.lower()} in {target.schema} from {who}"
             key = f"defaults in {target.schema} {kind} {who}"
             yield Action("default_revoke", text, key, "".join(sorted(now[grantee])), None, data)
+        for role, taken in _beyond(target, now, privileges):
+            text = f"revoke {', '.join(taken)} on future {kind.lower()} in {target.schema} from {role}"
+            key = f"defaults in {target.schema} {kind} {role} beyond need"
+            more = {**_grant_data(target, kind, role), "taken": taken}
+            yield Action("default_revoke", text, key, ", ".join(taken), None, more)
 
 
 def _object_grants(target: _Target) -> Iterator[Action]:
@@ -328,6 +365,21 @@ def _object_grants(target: _Target) -> Iterator[Action]:
             text = f"revoke all on {count} {kind.lower()} in {target.schema} from {who}"
             key = f"grants in {target.schema} {kind} {who}"
             yield Action("objects_revoke", text, key, f"granted on {count}", None, _grant_data(target, kind, grantee))
+        yield from _objects_beyond(target, kind, mine)
+
+
+def _objects_beyond(target: _Target, kind: str, mine: Sequence[ObjectGroup]) -> Iterator[Action]:
+    beyond: dict[str, set[str]] = {}
+    for group in mine:
+        for role, taken in _beyond(target, group.grants, acl.APPLICATION[kind]):
+            if role != group.owner:
+                beyond.setdefault(role, set()).update(taken)
+    for role, found in sorted(beyond.items()):
+        taken = tuple(name for name in acl.LETTERS if name in found)
+        text = f"revoke {', '.join(taken)} on {kind.lower()} in {target.schema} from {role}"
+        key = f"grants in {target.schema} {kind} {role} beyond need"
+        data = {**_grant_data(target, kind, role), "taken": taken}
+        yield Action("objects_revoke", text, key, ", ".join(taken), None, data)
 
 
 def _grant_data(target: _Target, kind: str, grantee: str) -> dict[str, Any]:

@@ -74,14 +74,14 @@ class Composer:
             "schema_owner": lambda d: self._names("ALTER SCHEMA {schema} OWNER TO {role}", d, "schema", "role"),
             "schema_drop": lambda d: self._names("DROP SCHEMA {schema} CASCADE", d, "schema"),
             "schema_grant": lambda d: self._to("GRANT USAGE ON SCHEMA {schema} TO {grantee}", d),
-            "schema_revoke": lambda d: self._to("REVOKE ALL ON SCHEMA {schema} FROM {grantee}", d),
+            "schema_revoke": lambda d: self._to("REVOKE {taken} ON SCHEMA {schema} FROM {grantee}", d),
             "default_revoke_public": lambda d: self._names(
                 "ALTER DEFAULT PRIVILEGES FOR ROLE {role} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC", d, "role"
             ),
             "default_grant": lambda d: self._to(f"{DEFAULTS} GRANT {{privileges}} ON {{kind}} TO {{grantee}}", d),
-            "default_revoke": lambda d: self._to(f"{DEFAULTS} REVOKE ALL ON {{kind}} FROM {{grantee}}", d),
+            "default_revoke": lambda d: self._to(f"{DEFAULTS} REVOKE {{taken}} ON {{kind}} FROM {{grantee}}", d),
             "objects_grant": lambda d: self._to("GRANT {privileges} ON {objects} IN SCHEMA {schema} TO {grantee}", d),
-            "objects_revoke": lambda d: self._to("REVOKE ALL ON {objects} IN SCHEMA {schema} FROM {grantee}", d),
+            "objects_revoke": lambda d: self._to("REVOKE {taken} ON {objects} IN SCHEMA {schema} FROM {grantee}", d),
             "index_drop": lambda d: self._names(
                 "DROP INDEX CONCURRENTLY IF EXISTS {schema}.{index}", d, "schema", "index"
             ),
@@ -118,6 +118,7 @@ class Composer:
         """A GRANT or REVOKE; the empty grantee is PUBLIC."""
         parts: dict[str, Composable] = {
             "schema": self.sql.Identifier(data["schema"]),
+            "taken": self.sql.SQL(", ".join(data.get("taken") or ("ALL",))),
             "grantee": self.sql.Identifier(data["grantee"]) if data["grantee"] else self.sql.SQL("PUBLIC"),
         }
         if "kind" in data:

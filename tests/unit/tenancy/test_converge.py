@@ -80,34 +80,6 @@ def test_the_application_as_a_member_of_the_tenants_roles(shop):
     shop.query(f"SET ROLE {shop.prefix}alpha; TABLE tenant_alpha.products", user=shop.application)
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "SELECT * FROM tenant_bravo.products",
-        "INSERT INTO tenant_bravo.products (name) VALUES ('x')",
-        "CREATE TABLE tenant_bravo.mine ()",
-        "CREATE TABLE public.mine ()",
-        "CREATE SCHEMA mine",
-        "SELECT pg_total_relation_size('tenant_bravo.products')",
-        "SELECT * FROM public.tenants",
-        "SELECT * FROM slipway.tenants",
-        "SELECT tenant_bravo.secret()",
-        "DROP SCHEMA tenant_bravo CASCADE",
-    ],
-)
-def test_one_tenant_cannot_reach_another(shop, statement):
-    secret = {"name": "0002_secret.sql", "sql": "CREATE FUNCTION secret() RETURNS int LANGUAGE sql AS 'SELECT 1'"}
-    alpha = {"slug": "alpha", "login": True, "password": TENANT_PASSWORD}
-    shop.converge(
-        alpha, "bravo", templates=[{"name": "0001_a.sql", "sql": "CREATE TABLE products (name text)"}, secret]
-    )
-    mine = {"user": f"{shop.prefix}alpha", "password": TENANT_PASSWORD}
-    shop.query("INSERT INTO products VALUES ('ball')", **mine)
-    assert shop.query("SELECT name FROM products", **mine) == [("ball",)]
-    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        shop.query(statement, **mine)
-
-
 def test_a_password_is_set_once_and_again_when_it_changes(shop):
     alpha = {"slug": "alpha", "login": True, "password": TENANT_PASSWORD}
     first = shop.converge(alpha)
