@@ -13,8 +13,8 @@ description:
   - Creates the tenant's role, row, grants and schema and fills it from an export of M(slipway.vps.postgres_tenant_export),
     all in one transaction. It is committed only if the dump has its SHA-256 and every table has the rows and the
     checksum that the manifest says. So a tenant is imported in full or not at all.
-  - What is imported belongs to the new tenant's role, whoever owned it before. The dump's SQL runs with the rights of that
-    role and no others.
+  - What is imported belongs to the new tenant's role, whoever owned it before, because the dump's SQL runs
+    as that role. Import only what your own servers exported, since a forged archive could take the role off again.
   - While the transaction runs, the schema has the name that it had where it was exported, because C(pg_restore) cannot
     rename. A living schema of that name is renamed for that time inside the same transaction; nobody sees it.
   - What the tenant refers to outside of its schema, such as extensions and shared tables, has to be there.

@@ -146,7 +146,7 @@ def pick(backups: Sequence[Backup], wanted: str, spec: Spec) -> Backup:
             return one
     raise SlipwayError(
         f"The stack {spec.stack} has no backup {wanted!r} of kind {spec.kind} (or it has no manifest and so is none).",
-        hint=f"List them with: slipway backup list {spec.stack} --kind {spec.kind}",
+        hint=f"List them with: {manifest.list_command(spec.stack, spec.kind, spec.of)}",
     )
 
 
@@ -157,5 +157,5 @@ def best_copy(backup: Backup, stores: Sequence[Store]) -> Store:
             return store
     raise SlipwayError(
         f"No copy of backup {backup.id} is complete: an object is missing or has another size than its manifest says.",
-        hint=f"Choose another one: slipway backup list {backup.manifest.stack} --kind {backup.manifest.kind}",
+        hint=f"Choose another one: {backup.manifest.others()}",
     )

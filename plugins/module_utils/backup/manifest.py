@@ -33,6 +33,11 @@ class ManifestError(SlipwayError):
     """A manifest that this version cannot read."""
 
 
+def list_command(stack: str, kind: str, of: str = "") -> str:
+    """What shows the other backups of the same sort."""
+    return f"slipway tenants exports {stack} {of}" if of else f"slipway backup list {stack} --kind {kind}"
+
+
 def new_id(now: datetime) -> str:
     """Sorts by time, and two made in one second still differ."""
     return f"{now.strftime(STAMP)}-{secrets.token_hex(3)}"
@@ -107,6 +112,10 @@ class Manifest:
 
     def of_content(self, content: str) -> list[StoredObject]:
         return [one for one in self.objects if one.content == content]
+
+    def others(self) -> str:
+        """The command that lists the others of its sort."""
+        return list_command(self.stack, self.kind, str(self.details.get("tenant", {}).get("slug", "")))
 
     def total_bytes(self) -> int:
         return sum(one.bytes for one in self.objects)

@@ -30,7 +30,7 @@ def stored(store: Store, manifest: Manifest, content: str) -> Iterator[bytes]:
             raise SlipwayError(
                 f"The object {one.name} of backup {manifest.id} ({store.name}) is damaged: its SHA-256 is "
                 f"{digest.hexdigest()}, the manifest says {one.sha256}.",
-                hint=f"Restore another backup: slipway backup list {manifest.stack} --kind {manifest.kind}",
+                hint=f"Restore another backup: {manifest.others()}",
             )
 
 
@@ -47,7 +47,7 @@ def confirm(manifest: Manifest, content: str, pipeline: Pipeline) -> None:
         raise SlipwayError(
             f"The {content} of backup {manifest.id} does not unpack to what was dumped: {pipeline.outgoing.bytes} "
             f"bytes instead of {known.bytes}.",
-            hint=f"Restore another backup: slipway backup list {manifest.stack} --kind {manifest.kind}",
+            hint=f"Restore another backup: {manifest.others()}",
         )
 
 

@@ -9,7 +9,7 @@ that name while it is filled, and whoever has the name already lends it. A renam
 COMMIT nobody else sees any of it. A scratch database would cost the room and the time of a second copy, and would lack
 what the tenant refers to: extensions, shared tables and functions.
 
-The tenant's own role runs the archive's SQL: it owns what is made, and code in it has no more rights than the tenant.
+The tenant's own role runs the archive's SQL, so that it owns what is made. That is no fence against a forged archive.
 """
 
 from __future__ import annotations

@@ -154,3 +154,6 @@ def test_what_does_not_exist_is_said(host):
     fill(host.shop)
     with pytest.raises(SlipwayError, match="no export of a tenant alpha"):
         imports.run(host.request("copy", from_name="alpha"), Emitter.null())
+    export.run(host.request("alpha"), Emitter.null())
+    with pytest.raises(SlipwayError, match=f"slipway tenants exports {host.stack} alpha"):
+        imports.run(host.request("copy", from_name="alpha", id="20200101T000000Z-aaaaaa"), Emitter.null())
