@@ -17,6 +17,7 @@ from ..common.terminal import complain, say
 from . import configuration, info, lifecycle, problems, reconcile
 
 JOBS = lifecycle.JOBS
+LOCK_WAIT = 300.0  # for the timer's run, which may be waiting for certificates
 COLUMNS = ("slug", "state", "subdomain", "custom_domain", "plan", "schema", "tables", "templates")
 
 
@@ -66,7 +67,7 @@ def _reconcile(args: argparse.Namespace) -> int:
             hint="Set tenants_source: registry and run playbooks/tenants.yml, so that sign-ups become tenants.",
         )
     # Two runs would both ask for the same certificates.
-    with FileLock(problems.NOTES / f"{args.stack}.lock", what=f"tenants of {args.stack}"):
+    with FileLock(problems.NOTES / f"{args.stack}.lock", wait=LOCK_WAIT, what=f"tenants of {args.stack}"):
         result = reconcile.reconcile(args.stack, config, Emitter.null(), now=args.now)
     for slug in result["changed"]:
         say(f"{args.stack}: tenant {slug} was brought up to date.")
