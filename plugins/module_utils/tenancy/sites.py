@@ -10,7 +10,7 @@ on the host, with a mark where the name and the host name of a site go.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from ..common import validate
 from ..common.errors import SlipwayError
 from ..host import files
 from ..host.files import FileSet, FileSpec
+from ..host.preflight import resolve
 
 DIRECTORY = Path("/etc/nginx/slipway/sites")
 NAME = "__name__"
@@ -48,6 +49,7 @@ class Site:
 
     name: str
     host: str
+    home: str  # the tenant's subdomain, which is known to lead here
     state: str
     identity: str
     slug: str
@@ -77,6 +79,7 @@ class Sites:
     test: tuple[str, ...]
     apply: tuple[tuple[str, ...], ...]
     served: dict[str, Mapping[str, str]]
+    verify: bool = True
 
     @classmethod
     def from_config(cls, stack: str, config: Mapping[str, Any], served: Mapping[str, Any]) -> Sites | None:
@@ -93,6 +96,7 @@ class Sites:
             test=tuple(hosts["test"]),
             apply=tuple(map(tuple, hosts["apply"])),
             served=dict(served),
+            verify=bool(hosts.get("verify", True)),
         )
 
     @property
@@ -113,7 +117,7 @@ class Sites:
                 continue
             done.tried.add(site.identity)
             # a site that is only opened or closed has its certificate
-            error = "" if same else self._certify(site)
+            error = "" if same else self._elsewhere(site) or self._certify(site)
             if error:
                 done.failed.setdefault(site.identity, error)
             else:
@@ -138,7 +142,8 @@ class Sites:
                         done.tried.add(row.identity)
                     continue
                 taken[checked] = f"tenant {row.slug}"
-                yield Site(name, checked, row.state or "present", row.identity, row.slug or "")
+                home = f"{row.subdomain}.{self.domain}"
+                yield Site(name, checked, home, row.state or "present", row.identity, row.slug or "")
 
     def _host(self, host: str, own: bool, taken: Mapping[str, str]) -> str:
         """Whoever signs up chooses these names: nobody may get another one's."""
@@ -151,6 +156,10 @@ class Sites:
         if name in taken:
             raise SlipwayError(f"The host name {name} belongs to {taken[name]}.", hint="Choose another one.")
         return name
+
+    def _elsewhere(self, site: Site) -> str:
+        """Asked before the authority is, which counts each name that it cannot find here."""
+        return elsewhere(site.host, site.home, resolve) if self.verify and site.host != site.home else ""
 
     def _certify(self, site: Site) -> str:
         """Why there is no certificate; empty if there is one."""
@@ -167,3 +176,20 @@ class Sites:
         wanted = (FileSpec(str(self.path), text),) if text else ()
         absent = () if text else (str(self.path),)
         files.converge(FileSet(files=wanted, absent=absent, test=self.test, apply=self.apply))
+
+
+def elsewhere(host: str, home: str, addresses: Callable[[str], set[str]]) -> str:
+    """Why a custom domain does not lead to where the tenant's subdomain does; empty if it does, or nobody can tell."""
+    here = addresses(home)
+    if not here:
+        return ""
+    there = addresses(host)
+    if not there:
+        return f"The custom domain {host} has no address in the DNS. Create a CNAME record for it that names {home}."
+    if not there & here:
+        return (
+            f"The custom domain {host} points to {', '.join(sorted(there))}, and not to {', '.join(sorted(here))} as "
+            f"{home} does. Create a CNAME record for it that names {home}, or set tenants_verify_domains: false if "
+            "what is there passes requests on."
+        )
+    return ""

@@ -359,3 +359,32 @@ def test_a_configuration_that_nginx_refuses_is_put_back_and_told(host):
     host.serve_hosts()
     host.run()
     assert host.site_file().count("server_name") == 2
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "word"),
+    [
+        ({"192.0.2.1"}, {"192.0.2.1", "2001:db8::1"}, ""),
+        ({"192.0.2.9"}, {"192.0.2.1"}, "points to 192.0.2.9, and not to 192.0.2.1 as alpha.shop.test does"),
+        (set(), {"192.0.2.1"}, "has no address in the DNS. Create a CNAME record for it that names alpha.shop.test"),
+        (set(), set(), ""),  # the authority may know more
+    ],
+)
+def test_a_custom_domain_has_to_lead_here(there, here, word):
+    names = {"www.example.org": there, "alpha.shop.test": here}
+    said = sites.elsewhere("www.example.org", "alpha.shop.test", names.__getitem__)
+    assert (word in said) and (bool(said) is bool(word))
+
+
+def test_a_custom_domain_that_leads_elsewhere_is_not_asked_a_certificate_for(host, monkeypatch):
+    addresses = {"alpha.shop.test": {"192.0.2.1"}, "www.example.org": {"192.0.2.9"}}
+    monkeypatch.setattr(sites, "resolve", addresses.__getitem__)
+    host.serve_hosts()
+    host.sign_up("alpha", "www.example.org")
+    host.certify("tenant-shop-alpha", "alpha.shop.test")
+    (problem,) = host.run()["problems"]
+    assert "points to 192.0.2.9" in problem["reason"]
+    assert host.site_file().count("server_name") == 1
+    host.serve_hosts(verify=False)
+    (problem,) = host.run(now=True)["problems"]
+    assert "certbot" in problem["reason"]
