@@ -15,7 +15,7 @@ The tenant's own role runs the archive's SQL, so that it owns what is made. That
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,6 +44,10 @@ from .spec import Tenant
 from .statements import Composer
 
 LENT = "slipway_lent"
+TRANSACTION_TIMEOUT = b"\nSET transaction_timeout = 0;\n"
+FIRST_TRANSACTION_TIMEOUT = 170000
+PREAMBLE_END = b"\nSET client_encoding"
+PREAMBLE_BYTES = 65536
 FENCE = """
 BEGIN
     IF NOT pg_try_advisory_xact_lock({key}) THEN
@@ -237,7 +241,7 @@ def _fill(todo: Todo, session: Session, client: Client, emitter: Emitter) -> Non
                 reader.opened(todo.source, todo.store, todo.known, "database") as archive,
                 Pipeline(_counted(archive, progress), [client.script(todo.origin)]) as script,
             ):
-                for chunk in script:
+                for chunk in understood(script, session.connection.server_version):
                     psql.write(chunk)
                 script.finish()
                 archive.finish()
@@ -252,6 +256,20 @@ def _fill(todo: Todo, session: Session, client: Client, emitter: Emitter) -> Non
             phase=error.phase,
             details=error.details,
         ) from error
+
+
+def understood(script: Iterable[bytes], server_version: int) -> Iterator[bytes]:
+    """Without the one setting of pg_restore's preamble that servers before 17 do not know."""
+    chunks = iter(script)
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if PREAMBLE_END in head or len(head) > PREAMBLE_BYTES:
+            break
+    if server_version < FIRST_TRANSACTION_TIMEOUT:
+        head = head.replace(TRANSACTION_TIMEOUT, b"\n", 1)
+    yield head
+    yield from chunks
 
 
 def _counted(archive: Pipeline, progress: Progress) -> Iterator[bytes]:

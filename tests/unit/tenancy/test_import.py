@@ -157,3 +157,13 @@ def test_what_does_not_exist_is_said(host):
     export.run(host.request("alpha"), Emitter.null())
     with pytest.raises(SlipwayError, match=f"slipway tenants exports {host.stack} alpha"):
         imports.run(host.request("copy", from_name="alpha", id="20200101T000000Z-aaaaaa"), Emitter.null())
+
+
+def test_a_newer_client_sets_nothing_that_the_server_does_not_know():
+    preamble = b"--\n\nSET lock_timeout = 0;\nSET transaction_timeout = 0;\nSET client_encoding = 'UTF8';\n"
+    body = b"COPY a.t FROM stdin;\nx\nSET transaction_timeout = 0;\n\\.\n"
+    pieces = [preamble[:30], preamble[30:] + body[:10], body[10:]]
+    assert b"".join(imports.understood(pieces, 170002)) == preamble + body
+    older = preamble.replace(b"SET transaction_timeout = 0;\n", b"")
+    assert b"".join(imports.understood(pieces, 150018)) == older + body
+    assert b"".join(imports.understood([older, body], 150018)) == older + body
