@@ -13,7 +13,10 @@ description:
   - Compares the wanted certificates with what certbot keeps on the host (names in the live certificate, end, authority,
     way of renewal, key type) and runs certbot only for those that differ.
   - Proves control of the names over HTTP with files in a directory that the web server already serves, so that nothing is
-    stopped. certbot's own timer renews the certificates later on.
+    stopped, or by the DNS with one of certbot's plugins or programs of your own. certbot's own timer renews the
+    certificates later on.
+  - What was asked and what became of it is noted in C(/var/lib/slipway/certificates). A certificate that the authority's
+    limits do not allow yet is not asked for, and its C(error) says when it may be.
   - A certificate that is refused does not stop the others. Its C(error) names the domain, what the authority said and what
     to do next.
 author: Slipway contributors (!UNKNOWN)
@@ -29,7 +32,7 @@ options:
         type: str
         required: true
       domains:
-        description: Names in the certificate. Needed unless O(certificates[].state=absent).
+        description: Names in the certificate. Needed unless O(certificates[].state=absent). A wildcard needs O(dns).
         type: list
         elements: str
         default: []
@@ -38,6 +41,59 @@ options:
         type: str
         choices: [present, absent]
         default: present
+      challenge:
+        description: How control of the names is proved. The default is V(dns) if there is a wildcard, else O(challenge).
+        type: str
+        choices: [http, dns]
+      same_address_as:
+        description:
+          - A host name. Each of the domains has to have an address in common with it before the authority is asked, which
+            counts names that it cannot find here. Not looked at for V(dns).
+        type: str
+  challenge:
+    description: How control of names is proved where the certificate does not say.
+    type: str
+    choices: [http, dns]
+    default: http
+  dns:
+    description: Who answers the DNS challenge.
+    type: dict
+    suboptions:
+      plugin:
+        description: One of certbot's DNS plugins, which has to be installed, such as V(rfc2136) or V(cloudflare).
+        type: str
+        default: ""
+      credentials:
+        description: File on the host with what the plugin needs to change the zone. Nobody else should be able to read it.
+        type: path
+      propagation:
+        description: Seconds until an answer is known to all servers of the zone. Not used for V(route53).
+        type: int
+        default: 60
+      auth_hook:
+        description:
+          - Program on the host that puts an answer into the zone and ends when it is known; certbot gives it
+            C(CERTBOT_DOMAIN) and C(CERTBOT_VALIDATION) in its environment. Used when there is no O(dns.plugin).
+        type: path
+      cleanup_hook:
+        description: Program on the host that takes the answer away again.
+        type: path
+  limits:
+    description: What the authority bears. The defaults are those of Let's Encrypt, or V(0), which is no limit, for another one.
+    type: dict
+    suboptions:
+      certificates_per_domain:
+        description: New certificates for names in one registered domain, a week. Let's Encrypt's is 50.
+        type: int
+      duplicates:
+        description: Certificates for exactly the same names, a week. Let's Encrypt's is 5.
+        type: int
+      orders:
+        description: Orders of the account, in three hours. Let's Encrypt's is 300.
+        type: int
+      failures:
+        description: Failed proofs of one name, an hour. Let's Encrypt's is 5.
+        type: int
   acme_directory:
     description: Directory address of the certificate authority.
     type: str
@@ -99,6 +155,20 @@ EXAMPLES = r"""
         domains: [shop.example.org, api.shop.example.org]
       - name: tenant-shop-alpha
         domains: [alpha.shop.example.org]
+
+- name: Obtain one certificate for all subdomains, and one for a custom domain that has to lead to the shop
+  slipway.vps.certbot_certificate:
+    email: ops@example.org
+    dns:
+      plugin: rfc2136
+      credentials: /etc/letsencrypt/slipway-dns-credentials
+      propagation: 10
+    certificates:
+      - name: wildcard-shop
+        domains: ["*.shop.example.org"]
+      - name: domain-shop-alpha
+        domains: [www.alpha-books.example]
+        same_address_as: alpha.shop.example.org
 """
 
 RETURN = r"""
@@ -136,7 +206,7 @@ certificates:
       description: End of the certificate that is now live, in UTC.
       type: str
     certificate:
-      description: Path of its chain.
+      description: Path of its chain. It is given as well when another one was refused and this one goes on serving.
       type: str
     certificate_key:
       description: Path of its key.
@@ -154,6 +224,9 @@ from ansible_collections.slipway.vps.plugins.module_utils.certbot import engine,
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
 
 
+SETTINGS = ("email", "webroot", "key_type", "elliptic_curve", "timeout", "challenge", "dns", "limits")
+
+
 def diff(steps: list, outcomes: list[engine.Outcome]) -> list[dict[str, str]]:
     return [
         {
@@ -169,14 +242,12 @@ def diff(steps: list, outcomes: list[engine.Outcome]) -> list[dict[str, str]]:
 
 def converge(module: AnsibleModule) -> None:
     params = module.params
-    settings = model.Settings(
-        server=params["acme_directory"],
-        email=params["email"],
-        webroot=params["webroot"],
-        key_type=params["key_type"],
-        elliptic_curve=params["elliptic_curve"],
-        ca_file=params["ca_file"] or "",
-        timeout=params["timeout"],
+    settings = model.Settings.from_dict(
+        {
+            "server": params["acme_directory"],
+            "ca_file": params["ca_file"] or "",
+            **{key: params[key] for key in SETTINGS},
+        }
     )
     wanted = [model.certificate(item) for item in params["certificates"]]
     steps = engine.plans(settings, wanted)
@@ -188,7 +259,7 @@ def converge(module: AnsibleModule) -> None:
         "failed_certificates": failed,
         "diff": diff(steps, outcomes),
     }
-    errors = " ".join(outcome.error for outcome in outcomes if outcome.error)
+    errors = " ".join(dict.fromkeys(outcome.error for outcome in outcomes if outcome.error))
     if errors and params["on_error"] == "fail":
         module.fail_json(msg=errors, **result)
     if errors:
@@ -207,6 +278,28 @@ def main() -> None:
                     "name": {"type": "str", "required": True},
                     "domains": {"type": "list", "elements": "str", "default": []},
                     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+                    "challenge": {"type": "str", "choices": ["http", "dns"]},
+                    "same_address_as": {"type": "str"},
+                },
+            },
+            "challenge": {"type": "str", "choices": ["http", "dns"], "default": "http"},
+            "dns": {
+                "type": "dict",
+                "options": {
+                    "plugin": {"type": "str", "default": ""},
+                    "credentials": {"type": "path"},
+                    "propagation": {"type": "int", "default": 60},
+                    "auth_hook": {"type": "path"},
+                    "cleanup_hook": {"type": "path"},
+                },
+            },
+            "limits": {
+                "type": "dict",
+                "options": {
+                    "certificates_per_domain": {"type": "int"},
+                    "duplicates": {"type": "int"},
+                    "orders": {"type": "int"},
+                    "failures": {"type": "int"},
                 },
             },
             "acme_directory": {"type": "str", "default": model.LETS_ENCRYPT},

@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -26,8 +27,9 @@ class Lineage:
     not_after: datetime
     server: str
     authenticator: str
-    webroot: str
     key_type: str
+    # all that certbot keeps for renewals
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse_renewal(text: str) -> dict[str, str]:
@@ -64,6 +66,6 @@ def read(config_dir: str, name: str) -> Lineage | None:
         not_after=not_after,
         server=settings.get("server", ""),
         authenticator=settings.get("authenticator", ""),
-        webroot=settings.get("webroot_path", ""),
         key_type=settings.get("key_type", "rsa"),
+        parameters=settings,
     )

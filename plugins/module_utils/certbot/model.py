@@ -7,15 +7,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..common.errors import SlipwayError
 from ..common.validate import domain
+from .limits import Limits
 
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 LETS_ENCRYPT_STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
 MAX_DOMAINS = 100
+LEDGER = "/var/lib/slipway/certificates"
+HTTP = "http"
+DNS = "dns"
+WILDCARD = "*."
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Who puts the answers to DNS challenges into the zone: a plugin of certbot's, or programs of one's own."""
+
+    plugin: str = ""
+    credentials: str = ""
+    propagation: int = 60
+    auth_hook: str = ""
+    cleanup_hook: str = ""
+
+    @property
+    def possible(self) -> bool:
+        return bool(self.plugin or self.auth_hook)
 
 
 @dataclass(frozen=True)
@@ -29,15 +49,37 @@ class Settings:
     config_dir: str = "/etc/letsencrypt"
     timeout: float = 180.0
     lock_wait: float = 120.0
+    challenge: str = HTTP
+    dns: Answers = field(default_factory=Answers)
+    limits: Limits = field(default_factory=Limits)
+    ledger: str = LEDGER
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Settings:
+        """As a module's parameters or role letsencrypt describe them; what is left out or None is as usual."""
+        given = {key: value for key, value in values.items() if value is not None}
+        answers = {key: value for key, value in (given.pop("dns", None) or {}).items() if value is not None}
+        limits = Limits.of(str(given.get("server", LETS_ENCRYPT)) == LETS_ENCRYPT, given.pop("limits", None) or {})
+        return cls(**given, dns=Answers(**answers), limits=limits)
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """One certificate: its name on disk and the names in it, the first being the subject."""
+    """One certificate: its name on disk and the names in it, the first being the subject.
+
+    `home` is a name whose addresses each of the domains has to have before the authority is asked.
+    """
 
     name: str
     domains: tuple[str, ...]
     present: bool = True
+    challenge: str = ""
+    home: str = ""
+
+    def proof(self, settings: Settings) -> str:
+        """How control of the names is shown. Only the DNS can prove a wildcard."""
+        wildcard = any(name.startswith(WILDCARD) for name in self.domains)
+        return self.challenge or (DNS if wildcard else settings.challenge)
 
 
 def certificate(item: Mapping[str, Any]) -> Certificate:
@@ -55,10 +97,16 @@ def certificate(item: Mapping[str, Any]) -> Certificate:
             f"The certificate {name} has {len(names)} domains.",
             hint=f"Give 1 to {MAX_DOMAINS}, and split a longer list into several certificates.",
         )
-    for value in names:
-        if value.startswith("*."):
-            raise SlipwayError(
-                f"The certificate {name} asks for the wildcard {value}, which the HTTP challenge cannot prove.",
-                hint="List the names one by one.",
-            )
-    return Certificate(name, tuple(dict.fromkeys(domain(value) for value in names)), present)
+    unique = tuple(dict.fromkeys(_domain(value) for value in names))
+    home = str(item.get("same_address_as") or "")
+    found = Certificate(name, unique, present, str(item.get("challenge") or ""), domain(home) if home else "")
+    if found.challenge == HTTP and any(value.startswith(WILDCARD) for value in unique):
+        raise SlipwayError(
+            f"The certificate {name} asks for a wildcard, which the HTTP challenge cannot prove.",
+            hint="Give it the challenge dns, or list the names one by one.",
+        )
+    return found
+
+
+def _domain(value: str) -> str:
+    return WILDCARD + domain(value[len(WILDCARD) :]) if value.startswith(WILDCARD) else domain(value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from .challenge import Method, method
 from .lineage import Lineage
 from .model import Certificate, Settings
 
@@ -19,6 +20,7 @@ class Plan:
     reasons: tuple[str, ...] = ()
     argv: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
+    pause: int = 0
 
     @property
     def changed(self) -> bool:
@@ -29,14 +31,17 @@ def plan(wanted: Certificate, found: Lineage | None, settings: Settings, now: da
     before = tuple(sorted(found.domains)) if found else ()
     if not wanted.present:
         return Plan(wanted, ("no longer wanted",), delete(wanted, settings), before) if found else Plan(wanted)
-    reasons = tuple(issue_reasons(wanted, found, settings, now))
+    way = method(wanted, settings)
+    reasons = tuple(issue_reasons(wanted, found, settings, way, now))
     if not reasons:
         return Plan(wanted, before=before)
     same_names = found is not None and found.domains == set(wanted.domains)
-    return Plan(wanted, reasons, certonly(wanted, settings, force=same_names), before)
+    return Plan(wanted, reasons, certonly(wanted, settings, way, force=same_names), before, way.pause)
 
 
-def issue_reasons(wanted: Certificate, found: Lineage | None, settings: Settings, now: datetime) -> list[str]:
+def issue_reasons(
+    wanted: Certificate, found: Lineage | None, settings: Settings, way: Method, now: datetime
+) -> list[str]:
     if found is None:
         return ["there is none yet"]
     reasons = []
@@ -48,20 +53,24 @@ def issue_reasons(wanted: Certificate, found: Lineage | None, settings: Settings
         reasons.append(f"it ended on {found.not_after:%Y-%m-%d %H:%M} UTC")
     if found.server != settings.server:
         reasons.append(f"it comes from {found.server or 'an unknown authority'}")
-    if found.authenticator != "webroot":
-        reasons.append(f"it is renewed with {found.authenticator or 'nothing'} and not through Nginx")
-    elif found.webroot != settings.webroot:
-        reasons.append(f"it is renewed through {found.webroot}")
+    if found.authenticator != way.authenticator:
+        reasons.append(f"it is renewed with {found.authenticator or 'nothing'} and not with {way.authenticator}")
+    else:
+        reasons += [
+            f"it is renewed with {key} {found.parameters.get(key) or 'unset'} and not {value}"
+            for key, value in way.kept.items()
+            if found.parameters.get(key) != value
+        ]
     if found.key_type != settings.key_type:
         reasons.append(f"its key is {found.key_type.upper()}")
     return reasons
 
 
-def certonly(wanted: Certificate, settings: Settings, *, force: bool) -> tuple[str, ...]:
+def certonly(wanted: Certificate, settings: Settings, way: Method, *, force: bool) -> tuple[str, ...]:
     argv = ["certbot", "certonly", "--non-interactive", "--agree-tos", "--config-dir", settings.config_dir]
     argv += ["--server", settings.server]
     argv += ["--email", settings.email, "--no-eff-email"] if settings.email else ["--register-unsafely-without-email"]
-    argv += ["--webroot", "--webroot-path", settings.webroot, "--key-type", settings.key_type]
+    argv += [*way.argv, "--key-type", settings.key_type]
     argv += ["--elliptic-curve", settings.elliptic_curve] if settings.key_type == "ecdsa" else []
     argv += ["--cert-name", wanted.name, "--renew-with-new-domains"]
     argv += ["--force-renewal"] if force else []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime, timezone
 
 from ..common.errors import SlipwayError
 from ..common.process import tail
@@ -17,6 +18,8 @@ PROBLEM = re.compile(
     re.MULTILINE,
 )
 UNEXPECTED = re.compile(r"An unexpected error occurred:\s*\n(?P<detail>.+?)(?:\n\s*\n|\nAsk for help|\Z)", re.DOTALL)
+RETRY = re.compile(r"retry after (?P<moment>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)")
+NO_PLUGIN = re.compile(r"The requested (?P<plugin>dns-\S+) plugin does not appear to be installed")
 BUSY = "Another instance of Certbot is already running"
 TRANSIENT = ("urn:ietf:params:acme:error:badNonce", "urn:ietf:params:acme:error:serverInternal")
 HINTS = {
@@ -24,7 +27,10 @@ HINTS = {
     "connection": "Open port 80 of this host to the internet (firewall, provider's network rules) and run again.",
     "unauthorized": "Another server answers for the name: point its DNS record to this host and run again.",
     "caa": "Allow the certificate authority in the CAA record of the domain and run again.",
-    "rateLimited": "Wait until the limit ends, or set letsencrypt_staging to true while you are trying things out.",
+    "rateLimited": (
+        "Wait until the limit ends, or set letsencrypt_staging to true while you are trying things out. "
+        "docs/certificates.md has the limits and what helps."
+    ),
     "rejectedIdentifier": "The authority does not issue for this name: correct the domain and run again.",
     "malformed": "The authority does not accept this name: correct the domain and run again.",
 }
@@ -68,8 +74,17 @@ def refusal(name: str, output: str) -> SlipwayError:
         kind = "rateLimited"
     return SlipwayError(
         f"The certificate {name} was not obtained: {reason.rstrip('.')}.",
-        hint=HINTS.get(kind, _connection_hint(output)),
+        hint=HINTS.get(kind, _hint(output)),
+        details={"retry_at": _retry_at(output)},
     )
+
+
+def _retry_at(output: str) -> float:
+    """When an authority that has had enough wants to be asked again; 0 if it does not say."""
+    match = RETRY.search(output)
+    if match is None:
+        return 0.0
+    return datetime.fromisoformat(match["moment"]).replace(tzinfo=timezone.utc).timestamp()
 
 
 def _kind(problem: Problem) -> str:
@@ -77,7 +92,9 @@ def _kind(problem: Problem) -> str:
     return "dns" if problem.kind == "connection" and "resolv" in problem.detail else problem.kind
 
 
-def _connection_hint(output: str) -> str:
+def _hint(output: str) -> str:
+    if found := NO_PLUGIN.search(output):
+        return f"Install the package python3-certbot-{found['plugin']}, as role letsencrypt does."
     if "CERTIFICATE_VERIFY_FAILED" in output or "certificate verify failed" in output:
         return "The ACME server's own certificate is not trusted: set letsencrypt_ca_file to its authority's file."
     if "Max retries exceeded" in output or "Connection refused" in output or "NameResolutionError" in output:

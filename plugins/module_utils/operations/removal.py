@@ -116,7 +116,7 @@ def _there(kind: str, paths: Iterable[Path]) -> Iterator[Thing]:
 
 def _nginx(host: Host) -> Iterator[Thing]:
     stack = host.paths.stack
-    yield from _there("file", (SITES / f"stack-{stack}.conf", SITES / f"tenants-{stack}.conf"))
+    yield from _there("file", (SITES / f"{group}-{stack}.conf" for group in ("stack", "tenants", "sign-ups")))
     yield from _there("directory", (host.paths.nginx,))
 
 
@@ -171,7 +171,7 @@ def _state(host: Host) -> Iterator[Thing]:
 
 
 def _certificates(stack: str) -> Iterator[Thing]:
-    own = re.compile(rf"{re.escape(stack)}|tenant-{re.escape(stack)}-[a-z0-9_]+")
+    own = re.compile(rf"{re.escape(stack)}|wildcard-{re.escape(stack)}|(tenant|domain)-{re.escape(stack)}-[a-z0-9_]+")
     for path in sorted((LETSENCRYPT / "renewal").glob("*.conf")):
         if own.fullmatch(path.stem):
             yield Thing("certificate", path.stem)

@@ -187,7 +187,7 @@ class Reconciliation:
         listed = {tenant.slug for tenant in self.request.tenants}
         rows = [row for row in look.rows if row.slug and row.slug not in listed]
         waiting = {row.identity for row in rows if look.waits(row)} - self.tried
-        done = sites.serve(rows, set() if self.now else waiting)
+        done = sites.serve(rows, set() if self.now else waiting, listed)
         self.tried |= done.tried
         self.changed |= set(done.changed)
         for identity, error in done.failed.items():

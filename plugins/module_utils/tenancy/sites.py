@@ -10,22 +10,22 @@ on the host, with a mark where the name and the host name of a site go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..certbot import engine as certbot
-from ..certbot.model import Certificate, Settings
+from ..certbot.model import HTTP, Certificate, Settings
 from ..common import validate
 from ..common.errors import SlipwayError
 from ..host import files
 from ..host.files import FileSet, FileSpec
-from ..host.preflight import resolve
 
 DIRECTORY = Path("/etc/nginx/slipway/sites")
 NAME = "__name__"
 HOST = "__host__"
+BETWEEN_NAMES = "\n        "
 
 
 class Row(Protocol):
@@ -45,17 +45,22 @@ class Row(Protocol):
 
 @dataclass(frozen=True)
 class Site:
-    """One host name with a certificate of its own: one that is refused takes no other one along."""
+    """One host name with a certificate of its own: one that is refused takes no other one along.
+
+    Subdomains may share a certificate that is there already; then they are one server block as well.
+    """
 
     name: str
     host: str
-    home: str  # the tenant's subdomain, which is known to lead here
+    home: str  # the tenant's subdomain, which is known to lead here; empty if that need not be asked
     state: str
     identity: str
     slug: str
+    own: bool = False  # a custom domain
+    shared: bool = False
 
-    def as_dict(self) -> dict[str, str]:
-        return {"host": self.host, "state": self.state}
+    def as_dict(self) -> dict[str, Any]:
+        return {"host": self.host, "state": self.state, **({"shared": True} if self.shared else {})}
 
 
 @dataclass
@@ -78,8 +83,10 @@ class Sites:
     settings: Settings
     test: tuple[str, ...]
     apply: tuple[tuple[str, ...], ...]
-    served: dict[str, Mapping[str, str]]
+    served: dict[str, Mapping[str, Any]]
     verify: bool = True
+    # where subdomains have one certificate in common: their server block, open and suspended
+    shared: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_config(cls, stack: str, config: Mapping[str, Any], served: Mapping[str, Any]) -> Sites | None:
@@ -87,27 +94,32 @@ class Sites:
         hosts = config.get("hosts") or {}
         if not hosts:
             return None
+        shared = hosts.get("shared") or {}
         return cls(
             stack=stack,
             domain=validate.domain(hosts["domain"]),
             taken=dict.fromkeys(hosts.get("taken") or (), "the stack itself"),
             patterns={"present": hosts["open"], "suspended": hosts["closed"]},
-            settings=Settings(**hosts.get("certbot") or {}),
+            settings=Settings.from_dict(hosts.get("certbot") or {}),
             test=tuple(hosts["test"]),
             apply=tuple(map(tuple, hosts["apply"])),
             served=dict(served),
             verify=bool(hosts.get("verify", True)),
+            shared={"present": shared["open"], "suspended": shared["closed"]} if shared else {},
         )
 
     @property
     def path(self) -> Path:
         return DIRECTORY / f"sign-ups-{self.stack}.conf"
 
-    def serve(self, rows: Sequence[Row], waiting: set[str]) -> Served:
-        """Bring certificates and sites to what the rows say; rows that wait keep what they have."""
+    def serve(self, rows: Sequence[Row], waiting: set[str], listed: Iterable[str] = ()) -> Served:
+        """Bring certificates and sites to what the rows say; rows that wait keep what they have.
+
+        Tenants that are `listed` are the playbook's, and their certificates stay for it.
+        """
         done = Served()
         before, self.served = self.served, {}
-        names = set()
+        names = {f"{kind}-{self.stack}-{slug}" for slug in listed for kind in ("tenant", "domain")}
         for site in self._wanted(rows, waiting, done):
             names.add(site.name)
             known = before.get(site.name)
@@ -117,7 +129,7 @@ class Sites:
                 continue
             done.tried.add(site.identity)
             # a site that is only opened or closed has its certificate
-            error = "" if same else self._elsewhere(site) or self._certify(site)
+            error = "" if same or site.shared else self._certify(site)
             if error:
                 done.failed.setdefault(site.identity, error)
             else:
@@ -132,18 +144,23 @@ class Sites:
         """The sites of all rows; a name that nobody may have is refused."""
         taken = dict(self.taken)
         for row in rows:
-            own = [(f"domain-{self.stack}-{row.slug}", row.custom_domain)] if row.custom_domain else []
-            for name, host in [(f"tenant-{self.stack}-{row.slug}", f"{row.subdomain}.{self.domain}"), *own]:
+            home = f"{row.subdomain}.{self.domain}"
+            shared = bool(self.shared)
+            names = [(f"{'shared' if shared else 'tenant'}-{self.stack}-{row.slug}", home, False)]
+            if row.custom_domain:
+                names.append((f"domain-{self.stack}-{row.slug}", row.custom_domain, True))
+            for name, host, own in names:
                 try:
-                    checked = self._host(host, name.startswith("domain-"), taken)
+                    checked = self._host(host, own, taken)
                 except SlipwayError as error:
                     if row.identity not in waiting:
                         done.failed.setdefault(row.identity, str(error))
                         done.tried.add(row.identity)
                     continue
                 taken[checked] = f"tenant {row.slug}"
-                home = f"{row.subdomain}.{self.domain}"
-                yield Site(name, checked, home, row.state or "present", row.identity, row.slug or "")
+                leads_to = home if own and self.verify else ""
+                state, slug = row.state or "present", row.slug or ""
+                yield Site(name, checked, leads_to, state, row.identity, slug, own, shared and not own)
 
     def _host(self, host: str, own: bool, taken: Mapping[str, str]) -> str:
         """Whoever signs up chooses these names: nobody may get another one's."""
@@ -157,39 +174,24 @@ class Sites:
             raise SlipwayError(f"The host name {name} belongs to {taken[name]}.", hint="Choose another one.")
         return name
 
-    def _elsewhere(self, site: Site) -> str:
-        """Asked before the authority is, which counts each name that it cannot find here."""
-        return elsewhere(site.host, site.home, resolve) if self.verify and site.host != site.home else ""
-
     def _certify(self, site: Site) -> str:
         """Why there is no certificate; empty if there is one."""
-        wanted = Certificate(site.name, (site.host,))
+        # the zone of a custom domain is the tenant's, so nobody here could answer in it
+        wanted = Certificate(site.name, (site.host,), challenge=HTTP if site.own else "", home=site.home)
         (outcome,) = certbot.converge(self.settings, certbot.plans(self.settings, [wanted]))
         return outcome.error
 
     def _publish(self) -> None:
         """All sites in one file and, if it changed, one reload."""
-        text = "".join(
-            self.patterns[entry["state"]].replace(NAME, name).replace(HOST, entry["host"])
-            for name, entry in sorted(self.served.items())
-        )
+        alone = [(name, entry) for name, entry in sorted(self.served.items()) if not entry.get("shared")]
+        text = "".join(_filled(self.patterns[entry["state"]], name, [entry["host"]]) for name, entry in alone)
+        for state, pattern in sorted(self.shared.items()):
+            together = [one["host"] for one in self.served.values() if one.get("shared") and one["state"] == state]
+            text += _filled(pattern, f"sign-ups-{self.stack}-{state}", sorted(together)) if together else ""
         wanted = (FileSpec(str(self.path), text),) if text else ()
         absent = () if text else (str(self.path),)
         files.converge(FileSet(files=wanted, absent=absent, test=self.test, apply=self.apply))
 
 
-def elsewhere(host: str, home: str, addresses: Callable[[str], set[str]]) -> str:
-    """Why a custom domain does not lead to where the tenant's subdomain does; empty if it does, or nobody can tell."""
-    here = addresses(home)
-    if not here:
-        return ""
-    there = addresses(host)
-    if not there:
-        return f"The custom domain {host} has no address in the DNS. Create a CNAME record for it that names {home}."
-    if not there & here:
-        return (
-            f"The custom domain {host} points to {', '.join(sorted(there))}, and not to {', '.join(sorted(here))} as "
-            f"{home} does. Create a CNAME record for it that names {home}, or set tenants_verify_domains: false if "
-            "what is there passes requests on."
-        )
-    return ""
+def _filled(pattern: str, name: str, hosts: Sequence[str]) -> str:
+    return pattern.replace(NAME, name).replace(HOST, BETWEEN_NAMES.join(hosts))

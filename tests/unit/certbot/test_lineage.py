@@ -70,6 +70,7 @@ def test_a_lineage_is_read_from_disk(tmp_path: Path) -> None:
     assert found is not None
     assert found.domains == {"shop.test", "api.shop.test"}
     assert found.authenticator == "webroot"
+    assert found.parameters["webroot_path"] == "/var/www/letsencrypt"
     left = found.not_after - datetime.now(timezone.utc)
     assert timedelta(days=8, hours=23) < left <= timedelta(days=9)
 

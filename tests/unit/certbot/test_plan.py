@@ -8,8 +8,14 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from ansible_collections.slipway.vps.plugins.module_utils.certbot import challenge
 from ansible_collections.slipway.vps.plugins.module_utils.certbot.lineage import Lineage
-from ansible_collections.slipway.vps.plugins.module_utils.certbot.model import Certificate, Settings, certificate
+from ansible_collections.slipway.vps.plugins.module_utils.certbot.model import (
+    Answers,
+    Certificate,
+    Settings,
+    certificate,
+)
 from ansible_collections.slipway.vps.plugins.module_utils.certbot.plan import plan
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
 
@@ -25,7 +31,7 @@ def lineage(**changes: object) -> Lineage:
         "not_after": NOW + timedelta(days=60),
         "server": SETTINGS.server,
         "authenticator": "webroot",
-        "webroot": SETTINGS.webroot,
+        "parameters": {"webroot_path": SETTINGS.webroot},
         "key_type": "ecdsa",
     }
     return Lineage(**{**values, **changes})  # type: ignore[arg-type]
@@ -48,8 +54,11 @@ def test_a_certificate_that_ends_soon_is_the_timers_business() -> None:
         ({"domains": frozenset({*WANTED.domains, "old.test"})}, "it has old.test too many"),
         ({"not_after": NOW - timedelta(days=1)}, "it ended on 2026-11-20 00:00 UTC"),
         ({"server": "https://staging.test/dir"}, "it comes from https://staging.test/dir"),
-        ({"authenticator": "standalone"}, "it is renewed with standalone and not through Nginx"),
-        ({"webroot": "/var/www/html"}, "it is renewed through /var/www/html"),
+        ({"authenticator": "standalone"}, "it is renewed with standalone and not with webroot"),
+        (
+            {"parameters": {"webroot_path": "/var/www/html"}},
+            "it is renewed with webroot_path /var/www/html and not /var/www/letsencrypt",
+        ),
         ({"key_type": "rsa"}, "its key is RSA"),
     ],
 )
@@ -98,10 +107,74 @@ def test_names_are_put_into_one_form() -> None:
         ({"name": "../x", "domains": ["a.test"]}, "is not allowed"),
         ({"name": "a", "domains": []}, "has 0 domains"),
         ({"name": "a", "domains": [f"a{n}.test" for n in range(101)]}, "has 101 domains"),
-        ({"name": "a", "domains": ["*.a.test"]}, "wildcard"),
+        ({"name": "a", "domains": ["*.a.test"], "challenge": "http"}, "wildcard"),
+        ({"name": "a", "domains": ["*.*.a.test"]}, "is not a host name"),
+        ({"name": "a", "domains": ["*"]}, "is not a host name"),
+        ({"name": "a", "domains": ["a.test"], "same_address_as": "-x"}, "is not a host name"),
         ({"name": "a", "domains": ["--help"]}, "is not a host name"),
     ],
 )
 def test_bad_requests_are_refused_in_a_sentence(item: dict[str, object], said: str) -> None:
-    with pytest.raises(SlipwayError, match=said.replace("*", r"\*")):
+    with pytest.raises(SlipwayError, match=said):
         certificate(item)
+
+
+# the DNS challenge
+
+WILDCARD = Certificate("wildcard-shop", ("*.shop.test",))
+PLUGIN = Answers("rfc2136", "/etc/letsencrypt/slipway-dns-credentials", 15)
+HOOKS = Answers(auth_hook="/etc/letsencrypt/slipway-dns-auth", cleanup_hook="/etc/letsencrypt/slipway-dns-cleanup")
+
+
+def words(answers: Answers) -> str:
+    return " ".join(plan(WILDCARD, None, Settings(dns=answers), NOW).argv)
+
+
+def test_a_wildcard_is_proved_by_the_dns() -> None:
+    assert (
+        "--authenticator dns-rfc2136 --dns-rfc2136-credentials /etc/letsencrypt/slipway-dns-credentials "
+        "--dns-rfc2136-propagation-seconds 15 --key-type"
+    ) in words(PLUGIN)
+    assert (
+        "--manual --preferred-challenges dns --manual-auth-hook /etc/letsencrypt/slipway-dns-auth "
+        "--manual-cleanup-hook /etc/letsencrypt/slipway-dns-cleanup --key-type"
+    ) in words(HOOKS)
+    assert "--authenticator dns-route53 --key-type" in words(Answers("route53", "/etc/letsencrypt/x"))
+    assert challenge.environment(Settings(dns=Answers("route53", "/x"))) == {"AWS_CONFIG_FILE": "/x"}
+
+
+def test_the_wait_for_the_zone_is_not_taken_from_the_time_a_certificate_may_take() -> None:
+    assert plan(WILDCARD, None, Settings(dns=PLUGIN), NOW).pause == 15
+
+
+def test_without_anything_to_answer_it_the_sentence_says_what_to_set() -> None:
+    with pytest.raises(SlipwayError, match="letsencrypt_dns_plugin"):
+        plan(WILDCARD, None, SETTINGS, NOW)
+
+
+def test_all_names_may_be_proved_by_the_dns_but_not_a_custom_domain() -> None:
+    settings = Settings(challenge="dns", dns=PLUGIN)
+    assert "dns-rfc2136" in plan(WANTED, None, settings, NOW).argv
+    assert "--webroot" in plan(Certificate("x", ("x.test",), challenge="http"), None, settings, NOW).argv
+
+
+def test_a_wildcard_is_left_alone_until_the_way_to_renew_it_changes() -> None:
+    settings = Settings(server=SETTINGS.server, dns=PLUGIN)
+    kept = {"dns_rfc2136_credentials": PLUGIN.credentials, "dns_rfc2136_propagation_seconds": "15"}
+    found = lineage(domains=frozenset(WILDCARD.domains), authenticator="dns-rfc2136", parameters=kept)
+    assert not plan(WILDCARD, found, settings, NOW).changed
+    slower = Settings(server=SETTINGS.server, dns=Answers("rfc2136", PLUGIN.credentials, 60))
+    (reason,) = plan(WILDCARD, found, slower, NOW).reasons
+    assert reason == "it is renewed with dns_rfc2136_propagation_seconds 15 and not 60"
+
+
+def test_settings_are_read_from_what_a_role_describes() -> None:
+    described = {
+        "server": "https://acme.test/",
+        "dns": {"plugin": "rfc2136", "auth_hook": None},
+        "limits": {"orders": 7},
+    }
+    settings = Settings.from_dict(described)
+    assert (settings.dns.plugin, settings.dns.propagation, settings.dns.auth_hook) == ("rfc2136", 60, "")
+    assert (settings.limits.orders, settings.limits.duplicates) == (7, 0)
+    assert Settings.from_dict({}).limits.duplicates == 5

@@ -10,6 +10,8 @@ import json
 import psycopg2
 import pytest
 
+from ansible_collections.slipway.vps.plugins.module_utils.certbot import destination
+from ansible_collections.slipway.vps.plugins.module_utils.certbot import engine as certbot
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
 from ansible_collections.slipway.vps.plugins.module_utils.common.events import Emitter
 from ansible_collections.slipway.vps.plugins.module_utils.tenancy import (
@@ -75,7 +77,11 @@ class Host:
             "closed": CLOSED,
             "test": ["/bin/true"],
             "apply": [["/bin/true"]],
-            "certbot": {"config_dir": str(self.directory / "letsencrypt"), "server": "https://acme.test/"},
+            "certbot": {
+                "config_dir": str(self.directory / "letsencrypt"),
+                "ledger": str(self.directory / "ledger"),
+                "server": "https://acme.test/",
+            },
             **more,
         }
 
@@ -372,13 +378,13 @@ def test_a_configuration_that_nginx_refuses_is_put_back_and_told(host):
 )
 def test_a_custom_domain_has_to_lead_here(there, here, word):
     names = {"www.example.org": there, "alpha.shop.test": here}
-    said = sites.elsewhere("www.example.org", "alpha.shop.test", names.__getitem__)
+    said = destination.elsewhere("www.example.org", "alpha.shop.test", names.__getitem__)
     assert (word in said) and (bool(said) is bool(word))
 
 
 def test_a_custom_domain_that_leads_elsewhere_is_not_asked_a_certificate_for(host, monkeypatch):
     addresses = {"alpha.shop.test": {"192.0.2.1"}, "www.example.org": {"192.0.2.9"}}
-    monkeypatch.setattr(sites, "resolve", addresses.__getitem__)
+    monkeypatch.setattr(certbot, "resolve", addresses.__getitem__)
     host.serve_hosts()
     host.sign_up("alpha", "www.example.org")
     host.certify("tenant-shop-alpha", "alpha.shop.test")
@@ -388,3 +394,66 @@ def test_a_custom_domain_that_leads_elsewhere_is_not_asked_a_certificate_for(hos
     host.serve_hosts(verify=False)
     (problem,) = host.run(now=True)["problems"]
     assert "certbot" in problem["reason"]
+
+
+SHARED = {
+    "open": "server { server_name __host__; ssl_certificate LIVE/wildcard-shop/fullchain.pem; }\n",
+    "closed": "server { server_name __host__; ssl_certificate LIVE/wildcard-shop/fullchain.pem; return 503; }\n",
+}
+
+
+def test_with_a_wildcard_a_sign_up_asks_the_authority_for_nothing_and_all_are_one_block(host):
+    host.serve_hosts(shared=SHARED)
+    for name in ("alpha", "bravo", "charlie"):
+        host.sign_up(name)
+    assert host.run()["problems"] == []  # nor is there a certbot here that it could ask
+    assert host.site_file().count("server {") == 1
+    assert host.site_file().split()[3:6] == ["alpha.shop.test", "bravo.shop.test", "charlie.shop.test;"]
+    assert host.run()["changed"] == []
+    host.shop.query("UPDATE slipway.tenants SET state = 'suspended' WHERE slug = 'bravo'")
+    host.run()
+    served, closed = host.site_file().split("server {")[1:]
+    assert "bravo" not in served
+    assert "server_name bravo.shop.test;" in closed
+    assert "return 503" in closed
+
+
+def test_a_custom_domain_beside_a_wildcard_has_a_certificate_of_its_own(host):
+    host.serve_hosts(shared=SHARED, verify=False)
+    host.sign_up("alpha", "books.example.org")
+    host.certify("domain-shop-alpha", "books.example.org")
+    assert host.run()["problems"] == []
+    own, shared = host.site_file().split("server {")[1:]
+    assert "books.example.org; ssl_certificate LIVE/domain-shop-alpha/" in own
+    assert "alpha.shop.test; ssl_certificate LIVE/wildcard-shop/" in shared
+
+
+def test_the_wildcard_takes_over_from_single_certificates_and_back(host):
+    host.serve_hosts()
+    host.sign_up("alpha")
+    host.certify("tenant-shop-alpha", "alpha.shop.test")
+    host.run()
+    host.serve_hosts(shared=SHARED)
+    assert host.run()["changed"] == ["alpha"]
+    assert "LIVE/wildcard-shop" in host.site_file()
+    host.serve_hosts()
+    assert host.run()["changed"] == ["alpha"]
+    assert "LIVE/tenant-shop-alpha" in host.site_file()
+
+
+def test_the_certificate_of_one_that_is_listed_from_now_on_stays_for_the_playbook(host, monkeypatch):
+    host.serve_hosts()
+    host.sign_up("alpha")
+    host.certify("tenant-shop-alpha", "alpha.shop.test")
+    host.run()
+    removed = []
+    monkeypatch.setattr(certbot, "plans", lambda _settings, wanted: removed.extend(wanted) or [])
+    host.config["tenants"] = [{"slug": "alpha"}]
+    host.run()
+    assert host.site_file() == ""
+    assert removed == []
+    host.config["tenants"] = []
+    host.run()
+    host.shop.query("DELETE FROM public.tenants")
+    host.run()
+    assert [one.name for one in removed if not one.present] == ["tenant-shop-alpha"]
