@@ -153,6 +153,10 @@ def services(suite: str = "trixie") -> str:
     return build("services", CONTEXTS / "services", base(suite))
 
 
+def zones() -> str:
+    return build("zones", CONTEXTS / "zones", base("trixie"))
+
+
 def packages() -> str:
     return build("packages", CONTEXTS / "packages", base("trixie"))
 

@@ -58,7 +58,7 @@ def up(arguments: argparse.Namespace) -> int:
         host_images, service_image, published = images.everything(sorted({host.suite for host in chosen}))
         with ThreadPoolExecutor(max_workers=2) as pool:
             booting = [pool.submit(hosts.up, host, host_images[host.suite], fresh=arguments.fresh) for host in chosen]
-            new_authority = services.up(service_image, images.object_store())
+            new_authority = services.up(service_image, images.zones(), images.object_store())
             if any(host.suite == "bookworm" for host in chosen):
                 services.packages(images.packages())
             with step("Registry: images of the demo"), ThreadPoolExecutor(max_workers=2) as pushing:
@@ -106,7 +106,12 @@ def destroy(_arguments: argparse.Namespace) -> int:
     return 0
 
 
-_PLAIN_SERVICES = {"dns": settings.DNS, "records": settings.RECORDS, "packages": settings.PACKAGES}
+_PLAIN_SERVICES = {
+    "dns": settings.DNS,
+    "records": settings.RECORDS,
+    "packages": settings.PACKAGES,
+    "zones": settings.ZONES,
+}
 
 
 def status(_arguments: argparse.Namespace) -> int:

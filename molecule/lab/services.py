@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 import socket
@@ -32,12 +33,16 @@ from settings import (
     S3,
     S3_PORT,
     STATE,
+    WILD,
+    WILD_KEY,
+    ZONES,
 )
 from shell import LabError, docker, run, say, step
 
 ACME_ROOT = STATE / "acme-root.pem"
 S3_ACCESS_KEY = "lab-backup"
 S3_SECRET_FILE = STATE / "s3_secret_key"
+ZONE_SECRET_FILE = STATE / "zone_secret"
 _RESTART = ("--restart", "unless-stopped", "--stop-timeout", "3")
 REGISTRY_VOLUME = f"{PREFIX}-registry"
 
@@ -108,12 +113,39 @@ def _records(image: str) -> None:
 
 
 def _dns(image: str) -> None:
-    """What the hosts ask: the lab's own names, the zone `test`, and all else from the outer machine's resolver."""
+    """What the hosts and the ACME server ask: the lab's own names, the zones below `test`, and all else from the outer
+    machine's resolver."""
     command = ["dnsmasq", "--keep-in-foreground", "--log-facility=-", "--no-hosts", "--cache-size=2000"]
     command += ["--resolv-file=/etc/resolv.conf", f"--server=/test/{RECORDS}#8053"]
     names = {**settings.SERVICE_NAMES, "packages": PACKAGES}
+    command += [f"--server=/{WILD}/{ZONES}"]
     command += [f"--host-record={name}.lab.test,{address}" for name, address in names.items()]
     containers.start(container("dns"), DNS, image, [*_RESTART, "--cap-add", "NET_ADMIN"], command)
+
+
+def _zones(image: str) -> None:
+    """The zone `wild.test`, in which whoever has the key may set TXT records."""
+    if not ZONE_SECRET_FILE.exists():
+        ZONE_SECRET_FILE.touch(mode=0o600)
+        ZONE_SECRET_FILE.write_text(base64.b64encode(secrets.token_bytes(32)).decode(), encoding="ascii")
+    place = STATE / "zones"
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Nothing is remembered for long: tests ask for a name before and after it is there.
+    zone = f"$ORIGIN {WILD}.\n$TTL 1\n@ SOA ns root 1 60 60 3600 1\n@ NS ns\nns A {ZONES}\n"
+    for host in settings.HOSTS.values():
+        zone += f"{host.name} A {host.address}\n*.{host.name} A {host.address}\n"
+    secret = ZONE_SECRET_FILE.read_text(encoding="ascii")
+    config = (
+        "server:\n  listen: 0.0.0.0@53\n  rundir: /tmp\nlog:\n  - target: stderr\n    any: info\n"
+        f"key:\n  - id: {WILD_KEY}\n    algorithm: hmac-sha256\n    secret: {secret}\n"
+        f"acl:\n  - id: update\n    key: {WILD_KEY}\n    action: update\n    update-type: TXT\n"
+        f"zone:\n  - domain: {WILD}\n    file: /config/{WILD}.zone\n    acl: update\n    zonefile-sync: -1\n"
+    )
+    (place / f"{WILD}.zone").write_text(zone, encoding="ascii")
+    (place / "knot.conf").write_text(config, encoding="ascii")
+    options = [*_RESTART, "--volume", f"{place}:/config:ro"]
+    command = ["knotd", "--config", "/config/knot.conf"]
+    containers.start(container("zones"), ZONES, image, options, command, inputs=zone + config)
 
 
 def _acme(image: str) -> None:
@@ -134,7 +166,7 @@ def _acme(image: str) -> None:
     path.write_text(json.dumps(config, indent=2), encoding="utf-8")
     options = [*_RESTART, *_tls("acme"), "--volume", f"{path.parent}:/config:ro"]
     options += ["--env", "PEBBLE_VA_NOSLEEP=1", "--env", "PEBBLE_WFE_NONCEREJECT=0"]
-    command = ["pebble", "-config", "/config/config.json", "-dnsserver", f"{RECORDS}:8053"]
+    command = ["pebble", "-config", "/config/config.json", "-dnsserver", f"{DNS}:53"]
     inputs = path.read_text(encoding="utf-8") + _tls_inputs("acme")
     containers.start(container("acme"), ACME, image, options, command, inputs=inputs)
 
@@ -262,14 +294,16 @@ def packages(image: str) -> None:
     _wait("packages", _listening(PACKAGES, 80))
 
 
-def up(image: str, binary: Path) -> bool:
+def up(image: str, zones: str, binary: Path) -> bool:
     """Start what does not run. True if the ACME server is a new one, which has no accounts."""
     with step("Services: names, ACME, S3, registry"):
         _records(image)
+        _zones(zones)
         _dns(image)
         _acme(image)
         _registry(image)
         _s3(image, binary)
+        _wait("zones", _listening(ZONES, 53))
         _wait("records", _listening(RECORDS, settings.DNS_MANAGEMENT_PORT))
         for name, address in settings.EXTRA_RECORDS.items():
             set_address(name, address)

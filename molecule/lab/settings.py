@@ -25,6 +25,7 @@ REGISTRY = "10.77.0.4"
 DNS = "10.77.0.5"
 RECORDS = "10.77.0.6"
 PACKAGES = "10.77.0.7"
+ZONES = "10.77.0.8"
 
 ACME_PORT = 14000
 ACME_MANAGEMENT_PORT = 15000
@@ -83,3 +84,6 @@ EXTRA_RECORDS = {
     "elsewhere.test": "10.77.0.99",
     **{name: host.address for host in HOSTS.values() if host.name.startswith("vps") for name in host.names},
 }
+# Names of its own for each server, with a wildcard: vps1.wild.test and all below it. A real name server has the zone.
+WILD = "wild.test"
+WILD_KEY = "slipway"

@@ -223,7 +223,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.vps.plugins.module_utils.certbot import engine, model
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
 
-
 SETTINGS = ("email", "webroot", "key_type", "elliptic_curve", "timeout", "challenge", "dns", "limits")
 
 

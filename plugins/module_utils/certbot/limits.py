@@ -109,8 +109,6 @@ class Guard:
         registered = self.registered(sorted(domains.union(*(entry.domains for entry in counted))))
         for domain in sorted({registered[one] for one in domains if one in registered}):
             times = [entry.at for entry in counted if any(registered.get(one) == domain for one in entry.domains)]
-            said = (
-                f"{limit} certificates for names in {domain} were issued within a week, which is the authority's limit"
-            )
-            hint = "One wildcard certificate serves all subdomains of tenants: set tenants_wildcard (docs/custom-domains.md)."
-            yield said, next_at(times, limit, PERIODS["certificates_per_domain"]), hint
+            said = f"{limit} certificates for names in {domain} were issued within a week, and more are refused"
+            free = next_at(times, limit, PERIODS["certificates_per_domain"])
+            yield said, free, "One wildcard certificate serves all subdomains of tenants: see tenants_wildcard."

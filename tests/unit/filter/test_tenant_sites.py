@@ -67,10 +67,10 @@ def test_five_hundred_subdomains_with_one_certificate_are_two_sites(shared):
 
 
 def test_a_name_belongs_to_one_tenant_only_and_none_of_the_stacks_to_any():
-    with pytest.raises(AnsibleFilterError, match="api.shop.test of tenant api belongs to the stack itself"):
+    with pytest.raises(AnsibleFilterError, match=r"api\.shop\.test of tenant api belongs to the stack itself"):
         tenant_sites([{"slug": "api"}], "shop", "shop.test", taken=["api.shop.test"])
     twice = [{"slug": "a", "custom_domain": "x.test"}, {"slug": "b", "custom_domain": "X.test"}]
-    with pytest.raises(AnsibleFilterError, match="x.test of tenant b belongs to tenant a"):
+    with pytest.raises(AnsibleFilterError, match=r"x\.test of tenant b belongs to tenant a"):
         tenant_sites(twice, "shop", "shop.test")
 
 
