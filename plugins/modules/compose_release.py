@@ -500,7 +500,8 @@ def hide(module: AnsibleModule) -> None:
     everything that is told: digests, paths and sentences.
     """
     tenants = module.params["tenants"]
-    found = [tenants.get("login_password"), *(one.get("password") for one in tenants.get("tenants") or [])]
+    pooler = (tenants.get("pooler") or {}).get("password")
+    found = [tenants.get("login_password"), pooler, *(one.get("password") for one in tenants.get("tenants") or [])]
     module.no_log_values.update(str(password) for password in found if password)
 
 

@@ -225,6 +225,20 @@ options:
       - Seconds to wait for another run that works on the same tenant, and for a statement outside of a transaction.
     type: int
     default: 300
+  pooler:
+    description:
+      - A role as which a PgBouncer asks who may log in. It and C(slipway.pooler_auth) are made, a function that tells it the
+        verifiers of tenants that may log in and of O(application_roles), and of nobody else. Needs a superuser.
+    type: dict
+    suboptions:
+      role:
+        description: Name of the role.
+        type: str
+        required: true
+      password:
+        description: Its password.
+        type: str
+        required: true
 attributes:
   check_mode:
     description: Plans exactly what a run would do, and changes nothing. A template's SQL is not tried.
@@ -404,6 +418,13 @@ def argument_spec() -> dict[str, Any]:
         "canary": {"type": "str"},
         "lock_timeout": {"type": "str", "default": "5s"},
         "lock_wait": {"type": "int", "default": 300},
+        "pooler": {
+            "type": "dict",
+            "options": {
+                "role": {"type": "str", "required": True},
+                "password": {"type": "str", "required": True, "no_log": True},
+            },
+        },
     }
 
 

@@ -14,7 +14,7 @@ from ..common import require
 from ..common.errors import SlipwayError
 from ..common.events import Emitter
 from ..postgres import failure
-from . import catalog, foundation, registry, spec
+from . import catalog, foundation, pooler, registry, spec
 from . import plan as planning
 from .apply import Applier
 from .catalog import Catalog, Wanted
@@ -116,6 +116,7 @@ def _prepare(session: Session, request: Request, check: bool, only: Sequence[str
     _refuse_old(found)
     registry.require_table(found, request)
     actions = foundation.needed(request, found)
+    actions += pooler.needed(session, request.pooler, request.application_roles, found)
     if actions and check:
         foundation.pretend(found, actions)
     elif actions:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import registry, store
+from . import pooler, registry, store
 from .catalog import Catalog
 from .plan import Action
 from .session import Session
@@ -49,8 +49,11 @@ def lay(session: Session, request: Request, read: Callable[[], Catalog]) -> list
             session.run("INSERT INTO public.plans (name) VALUES (%s) ON CONFLICT DO NOTHING", (action.data["name"],))
         elif action.kind == "public":
             session.run("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    # last, because its function reads the store
+    pooling = pooler.needed(session, request.pooler, request.application_roles, found)
+    pooler.apply(session, pooling)
     session.commit()
-    return actions
+    return actions + pooling
 
 
 def pretend(found: Catalog, actions: list[Action]) -> None:

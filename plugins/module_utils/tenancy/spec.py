@@ -49,6 +49,14 @@ class Tenant:
 
 
 @dataclass(frozen=True)
+class Pooler:
+    """The role as which a pooler asks who may log in."""
+
+    role: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Request:
     """Everything that one run is told."""
 
@@ -68,6 +76,7 @@ class Request:
     canary: str = ""
     lock_timeout: str = "5s"
     lock_wait: int = 300
+    pooler: Pooler | None = None
 
 
 def parse(params: Mapping[str, Any]) -> Request:
@@ -89,6 +98,7 @@ def parse(params: Mapping[str, Any]) -> Request:
         canary=validate.slug(str(params["canary"])) if params.get("canary") else "",
         lock_timeout=_duration("lock_timeout", params.get("lock_timeout") or "5s"),
         lock_wait=int(params.get("lock_wait") or 300),
+        pooler=_pooler(params.get("pooler")),
     )
     tenants = tuple(tenant(entry, request) for entry in _entries(params))
     refuse_duplicates(tenants)
@@ -230,6 +240,14 @@ def _choice(what: str, value: Any, allowed: Sequence[str]) -> str:
     if value not in allowed:
         raise SlipwayError(f"The {what} is {value!r}.", hint=f"Use one of: {', '.join(allowed)}.")
     return str(value)
+
+
+def _pooler(given: Mapping[str, Any] | None) -> Pooler | None:
+    if not given or not given.get("role"):
+        return None
+    if not given.get("password"):
+        raise SlipwayError("The pooler's role has no password.", hint="Set tenants_pooler_password.")
+    return Pooler(validate.identifier(str(given["role"])), str(given["password"]))
 
 
 def _roles(value: Any) -> tuple[str, ...]:
