@@ -193,6 +193,24 @@ def install_postgresql() -> None:
         config.write_text(before)
 
 
+def install_pgbouncer() -> None:
+    """Its program, for poolers that tests start themselves; the package must not start one of its own."""
+    if find_command("pgbouncer"):
+        return
+    policy = Path("/usr/sbin/policy-rc.d")
+    forbid = os.geteuid() == 0 and not policy.exists()
+    if forbid:
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+    try:
+        install(["pgbouncer"])
+    finally:
+        if forbid:
+            policy.unlink()
+    if find_command("systemctl"):
+        subprocess.run(["systemctl", "disable", "--quiet", "pgbouncer.service"], check=False, capture_output=True)
+
+
 def link_redis() -> None:
     """Redis is one program that acts by its name; the package with the right name would start a server as well."""
     link = CACHE / "bin" / "redis-server"
@@ -369,7 +387,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--without-docker", action="store_true", help="do not start Docker Engine")
     parser.add_argument(
-        "--for-tests", action="store_true", help="also install what the tests start: PostgreSQL, Redis, age"
+        "--for-tests", action="store_true", help="also install what the tests start: PostgreSQL, PgBouncer, Redis, age"
     )
     options = parser.parse_args()
     started = time.monotonic()
@@ -378,6 +396,7 @@ def main() -> int:
         install_packages(COMMANDS | TEST_COMMANDS if options.for_tests else COMMANDS)
         if options.for_tests:
             install_postgresql()
+            install_pgbouncer()
             link_redis()
         version = ".".join(map(str, sys.version_info[:3]))
         step(

@@ -22,7 +22,7 @@ from ..postgres.options import PostgresOptions
 from . import configuration
 
 # Which tenants a run of the whole works on, and in which order; a verb for one tenant has its own.
-OF_RUNS = ("source", "canary", "tenants", "templates", "hosts")
+OF_RUNS = ("source", "canary", "tenants", "templates", "hosts", "pooler")
 KIND = "tenant"
 # One of these says where the server is; without any of them the installed connection is meant.
 SERVER = ("login_host", "login_container", "login_unix_socket")
