@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 import pytest
 
 from ansible_collections.slipway.vps.plugins.module_utils.certbot.refusal import (
@@ -77,3 +79,17 @@ def test_states_that_pass_by_themselves() -> None:
     assert is_busy("Another instance of Certbot is already running.")
     assert is_transient("urn:ietf:params:acme:error:badNonce :: bad")
     assert not is_transient("urn:ietf:params:acme:error:rateLimited :: wait")
+
+
+def test_when_to_come_back_is_kept_for_the_next_run() -> None:
+    text = (
+        "An unexpected error occurred:\nError creating new order :: too many certificates (50) already issued for "
+        '"shop.test" in the last 168h0m0s, retry after 2026-03-01 15:22:05 UTC: see https://letsencrypt.org/docs/\n\n'
+    )
+    assert refusal("shop", text).details["retry_at"] == datetime(2026, 3, 1, 15, 22, 5, tzinfo=timezone.utc).timestamp()
+    assert refusal("shop", "An unexpected error occurred:\nno\n\n").details["retry_at"] == 0
+
+
+def test_a_plugin_that_is_missing_is_named_with_its_package() -> None:
+    text = "Could not choose appropriate plugin: The requested dns-rfc2136 plugin does not appear to be installed\n"
+    assert "python3-certbot-dns-rfc2136" in refusal("wildcard-shop", text).hint

@@ -22,6 +22,7 @@ import pytest
 import yaml
 
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
+from ansible_collections.slipway.vps.plugins.module_utils.probe import engine as probes
 
 from .conftest import APPLICATION_PASSWORD
 
@@ -270,6 +271,16 @@ def test_one_tenant_cannot_take_all_connections(two):
     busy[0].commit()
     assert answer(busy[2], "SELECT 1") == [(1,)]  # whoever waited is next
     assert used() == 2
+
+
+def test_a_probe_asks_through_it(two):
+    who = {"login_port": two.port, "login_user": two.shop.application, "login_db": two.shop.database}
+    probe = {"name": "pooler", "type": "postgres", "target": "127.0.0.1", **who, "login_password": APPLICATION_PASSWORD}
+    (good,) = probes.check(probes.Request([probe])).probes
+    assert good.status == "ok", good.message
+    two.stop()
+    (bad,) = probes.check(probes.Request([probe])).probes
+    assert "connection refused" in bad.message
 
 
 # without a pooler in between
