@@ -35,7 +35,7 @@ class Limits:
     def of(cls, lets_encrypt: bool, given: Mapping[str, int | None]) -> Limits:
         """Those of Let's Encrypt, or none for another authority, unless they are given."""
         usual = LETS_ENCRYPT if lets_encrypt else {}
-        told = {key: value for key, value in given.items() if value is not None}
+        told = {key: int(value) for key, value in given.items() if value is not None}
         return cls(**{**usual, **told})
 
     @property

@@ -58,8 +58,9 @@ class Settings:
     def from_dict(cls, values: Mapping[str, Any]) -> Settings:
         """As a module's parameters or role letsencrypt describe them; what is left out or None is as usual."""
         given = {key: value for key, value in values.items() if value is not None}
-        answers = {key: value for key, value in (given.pop("dns", None) or {}).items() if value is not None}
-        limits = Limits.of(str(given.get("server", LETS_ENCRYPT)) == LETS_ENCRYPT, given.pop("limits", None) or {})
+        answers = {key: value for key, value in given.pop("dns", {}).items() if value is not None}
+        answers.update({"propagation": int(answers["propagation"])} if "propagation" in answers else {})
+        limits = Limits.of(given.get("server", LETS_ENCRYPT) == LETS_ENCRYPT, given.pop("limits", {}))
         return cls(**given, dns=Answers(**answers), limits=limits)
 
 
