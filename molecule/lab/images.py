@@ -166,7 +166,9 @@ def data_services(suite: str) -> dict[str, str]:
     major = {"trixie": ("17", "8"), "bookworm": ("15", "7")}[suite]
     plain = base(suite)
     postgres = build(f"postgres-{major[0]}", CONTEXTS / "postgres", plain, {"PG_MAJOR": major[0]})
+    pooler = {"library/pgbouncer:1.24": build("pgbouncer", CONTEXTS / "pgbouncer", plain)} if suite == "trixie" else {}
     return {
+        **pooler,
         f"library/postgres:{major[0]}": postgres,
         f"library/postgres:{major[0]}-rebuilt": build(f"postgres-{major[0]}-rebuilt", CONTEXTS / "rebuilt", postgres),
         f"library/redis:{major[1]}": build(f"redis-{major[1]}", CONTEXTS / "redis", plain),
