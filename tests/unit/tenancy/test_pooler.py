@@ -115,6 +115,17 @@ def answer(connection, statement):
         return cursor.fetchall() if cursor.description else []
 
 
+def patiently(question):
+    """PgBouncer asks a server that has refused a role again only when somebody else was turned away over it."""
+    end = time.monotonic() + 5
+    while True:
+        try:
+            return question()
+        except psycopg2.OperationalError:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+
+
 def tenant(slug, password, **more):
     return {"slug": slug, "login": True, "password": password, **more}
 
@@ -216,7 +227,7 @@ def test_a_suspended_tenant_is_put_out_and_comes_back(two):
         two.connect("alpha", ALPHA)
     assert two.query("bravo", "SELECT name FROM products", BRAVO) == [("hat of bravo",)]
     two.shop.converge(tenant("alpha", ALPHA), tenant("bravo", BRAVO), **two.request())
-    assert two.query("alpha", "SELECT name FROM products") == [("hat of alpha",)]
+    assert patiently(lambda: two.query("alpha", "SELECT name FROM products")) == [("hat of alpha",)]
 
 
 def test_a_new_password_counts_at_once(two):
@@ -310,6 +321,7 @@ def test_a_second_run_changes_nothing_and_drift_is_repaired(shop):
 
 def test_a_name_that_ends_a_quotation_is_a_name(shop):
     hostile = "$body$; DROP SCHEMA slipway; --'\\"
+    shop.query(f'CREATE ROLE "{hostile}"')
     shop.converge("alpha", application_roles=[hostile], pooler={"role": f"{shop.prefix}p", "password": "x"})
     assert shop.query("SELECT count(*) FROM slipway.tenants") == [(1,)]
     assert shop.query("SELECT * FROM slipway.pooler_auth('postgres')") == []
