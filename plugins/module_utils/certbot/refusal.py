@@ -20,6 +20,7 @@ PROBLEM = re.compile(
 UNEXPECTED = re.compile(r"An unexpected error occurred:\s*\n(?P<detail>.+?)(?:\n\s*\n|\nAsk for help|\Z)", re.DOTALL)
 RETRY = re.compile(r"retry after (?P<moment>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)")
 NO_PLUGIN = re.compile(r"The requested (?P<plugin>dns-\S+) plugin does not appear to be installed")
+TXT = re.compile(r"adding (?:the )?TXT record: (?P<detail>.+)")
 BUSY = "Another instance of Certbot is already running"
 TRANSIENT = ("urn:ietf:params:acme:error:badNonce", "urn:ietf:params:acme:error:serverInternal")
 HINTS = {
@@ -66,6 +67,12 @@ def refusal(name: str, output: str) -> SlipwayError:
             f"The certificate {name} was refused: {said}.",
             hint=HINTS.get(_kind(found[0]), DEFAULT_HINT),
             details={"problems": [vars(problem) for problem in found]},
+        )
+    if refused := TXT.search(output):
+        return SlipwayError(
+            f"The certificate {name} was not obtained: the zone's TXT record could not be set: "
+            f"{refused['detail'].strip().rstrip('.')}.",
+            hint="Correct letsencrypt_dns_credentials, or give that key the right to change TXT records of the zone.",
         )
     unexpected = UNEXPECTED.search(output)
     reason = " ".join(unexpected["detail"].split()) if unexpected else " ".join(tail(output, 3).split())

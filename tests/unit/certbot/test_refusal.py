@@ -93,3 +93,13 @@ def test_when_to_come_back_is_kept_for_the_next_run() -> None:
 def test_a_plugin_that_is_missing_is_named_with_its_package() -> None:
     text = "Could not choose appropriate plugin: The requested dns-rfc2136 plugin does not appear to be installed\n"
     assert "python3-certbot-dns-rfc2136" in refusal("wildcard-shop", text).hint
+
+
+def test_a_zone_that_may_not_be_changed_is_told_with_what_the_name_server_said() -> None:
+    text = (
+        "Encountered exception during recovery: certbot.errors.PluginError: Encountered error deleting TXT record: no\n"
+        "Encountered error adding TXT record: The peer didn't like the signature we sent\nAsk for help or search\n"
+    )
+    error = refusal("wildcard-shop", text)
+    assert error.message.endswith("could not be set: The peer didn't like the signature we sent.")
+    assert "letsencrypt_dns_credentials" in error.hint
