@@ -11,6 +11,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 FACT = "slipway_phases"
+INSTANCE = "__instance"
 
 
 class ActionModule(ActionBase):
@@ -29,6 +30,8 @@ class ActionModule(ActionBase):
         run = os.getppid()
         known = facts.get(FACT) or {}
         marks = list(known.get("marks", [])) if known.get("run") == run else []
-        marks.append({"name": arguments["name"], "started": round(time.time(), 2)})
+        # One stack of several bears its name.
+        name = " ".join(filter(None, [arguments["name"], (task_vars or {}).get(INSTANCE)]))
+        marks.append({"name": name, "started": round(time.time(), 2)})
         result.update(changed=False, ansible_facts={FACT: {"run": run, "marks": marks}})
         return result

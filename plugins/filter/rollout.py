@@ -9,26 +9,44 @@ from typing import Any
 
 FAILURE = "deploy_failure"
 RESULT = "stack_result"
+# The same by the name of the stack, where a host has several.
+FAILURES = "__instances_failed"
+RESULTS = "deploy_results"
 # The phase with which a release is the one that serves; a repair or a run without anything to do has none.
 LAST_PHASE = "commit"
 
 
-def rollout(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> dict[str, Any]:
-    """Which hosts failed, on which ones this run put a release into service, and which it left as they were."""
-    failed = {host: str(hostvars[host][FAILURE]) for host in hosts if FAILURE in hostvars[host]}
-    released = [found for host in hosts if (found := _released(host, hostvars[host]))]
+def rollout(hosts: Sequence[str], hostvars: Mapping[str, Any], instance: str = "") -> dict[str, Any]:
+    """Which hosts failed, on which ones this run put a release into service, and which it left as they were.
+
+    With the name of one stack of several it is about that one; a host that failed as a whole failed for each.
+    """
+    failed = {host: said for host in hosts if (said := _failure(hostvars[host], instance))}
+    released = [found for host in hosts if (found := _released(host, hostvars[host], instance))]
     known = {*failed, *(entry["host"] for entry in released)}
     return {"failed": failed, "released": released, "untouched": [host for host in hosts if host not in known]}
 
 
-def _released(host: str, variables: Mapping[str, Any]) -> dict[str, Any] | None:
-    result = variables[RESULT] if RESULT in variables else {}  # noqa: SIM401 (a host's variables are no dictionary)
+def _failure(variables: Mapping[str, Any], instance: str) -> str:
+    if FAILURE in variables:
+        return str(variables[FAILURE])
+    return str(variables[FAILURES].get(instance, "")) if instance and FAILURES in variables else ""
+
+
+def _result(variables: Mapping[str, Any], instance: str) -> Mapping[str, Any]:
+    if not instance:
+        return variables[RESULT] if RESULT in variables else {}  # noqa: SIM401 (a host's variables are no dictionary)
+    return variables[RESULTS].get(instance, {}) if RESULTS in variables else {}
+
+
+def _released(host: str, variables: Mapping[str, Any], instance: str) -> dict[str, Any] | None:
+    result = _result(variables, instance)
     phases = {phase["name"]: phase["result"] for phase in result.get("phases") or []}
     if result.get("failed") or phases.get(LAST_PHASE) != "done":
         return None
     return {
         "host": host,
-        "stack": str(variables["stack_name"]),
+        "stack": instance or str(variables["stack_name"]),
         "release": result["release"],
         "name": result["release_name"],
         "previous": result["previous"],
