@@ -60,6 +60,8 @@ class ActionModule(ActionBase):
             return {"file": str(tasks), **NONE, "names": names}
         chosen = instances.choose(found, wanted, one=arguments["one"])
         instances.refuse_for_all(chosen, self._extra)
+        # What the command line says of host names is said of the chosen ones.
+        instances.refuse_shared_domains(chosen if {*self._extra} & {*instances.OF_DOMAINS} else found)
         after = instances.tasks_file(arguments["after"]) if arguments["after"] else None
         text = instances.includes(chosen, tasks, go_on=arguments["go_on"], after=after)
         return {

@@ -51,6 +51,7 @@ REFUSED = (
 SET = "set"
 KEY = re.compile(r"[a-z][a-z0-9_]*")
 
+OF_DOMAINS = ("stack_domain", "stack_routes", "tenants_list", "tenants_domain")
 DOMAIN = "stack_domain | default('', true)"
 ROUTES = "stack_routes | default([], true)"
 TENANTS = "tenants_list | default([], true)"
@@ -90,7 +91,6 @@ def instances(
     names = [instance.name for instance in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise AnsibleError(f"Several entries of {LIST} have the {NAME} {', '.join(twice)}. Each stack needs its own.")
-    _refuse_shared_domains(found)
     return found
 
 
@@ -165,7 +165,7 @@ def _domains(name: str, overlay: Mapping[str, Any], evaluate: Evaluate) -> tuple
     return tuple(sorted({*own, *(host for tenant in theirs for host in tenant["hosts"])}))
 
 
-def _refuse_shared_domains(found: Sequence[Instance]) -> None:
+def refuse_shared_domains(found: Sequence[Instance]) -> None:
     owners: dict[str, str] = {}
     for instance in found:
         for domain in instance.domains:

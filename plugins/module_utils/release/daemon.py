@@ -113,6 +113,15 @@ class Daemon:
         found = self.client.api.volumes(filters={"label": f"{PROJECT}={project}"})
         return {entry["Name"] for entry in found.get("Volumes") or []}
 
+    def volume_users(self, volume: str) -> dict[str, str]:
+        """Containers that have the volume, also those that are stopped, and the Compose project of each."""
+        found = self.client.api.containers(all=True, filters={"volume": volume})
+        return {
+            str(entry["Names"][0]).lstrip("/"): (entry.get("Labels") or {}).get(PROJECT, "")
+            for entry in found
+            if entry.get("Names")
+        }
+
     def remove_volumes(self, names: Iterable[str]) -> None:
         for name in sorted(names):
             try:

@@ -26,6 +26,7 @@ from . import (
     rollback,
     rotation,
     rules,
+    sharing,
     state,
 )
 from .adoption import Adoption
@@ -204,6 +205,8 @@ def make_target(
     taken = adoption.find(host, spec, model, wish) if adoption.wanted(wish, current) else None
     if taken:
         model = pinned(model, taken.volumes)
+    else:
+        sharing.refuse(host.daemon, host.paths, model)
     release = record.make(
         number=current.next_release,
         spec=spec,

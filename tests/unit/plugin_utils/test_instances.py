@@ -40,7 +40,9 @@ class Inventory:
         return templar.evaluate_expression(trust_as_template(expression))
 
     def found(self) -> list[instances.Instance]:
-        return instances.instances(instances.read(self.evaluate), self.evaluate, trust_as_template, self.extra)
+        found = instances.instances(instances.read(self.evaluate), self.evaluate, trust_as_template, self.extra)
+        instances.refuse_shared_domains(found)
+        return found
 
     def names(self) -> list[str]:
         return [instance.name for instance in self.found()]

@@ -251,6 +251,9 @@ class FakeDaemon:
     def volumes(self, _project: str) -> set[str]:
         return set()
 
+    def volume_users(self, _volume: str) -> dict[str, str]:
+        return {}
+
     def remove_volumes(self, names: set[str]) -> None:
         assert not names
 
