@@ -149,10 +149,11 @@ MEASURING = 19
 class Visitor(threading.Thread):
     """Reads from the database through the application all the time, and notes every answer that is not good."""
 
-    def __init__(self, web: Web, host: str) -> None:
+    def __init__(self, web: Web, host: str, path: str = "/products") -> None:
         super().__init__(daemon=True)
         self._web = web
         self._host = host
+        self._path = path
         self._over = threading.Event()
         self.asked = 0
         self.bad: list[str] = []
@@ -161,7 +162,7 @@ class Visitor(threading.Thread):
         while not self._over.is_set():
             self.asked += 1
             try:
-                answer = self._web.ask(self._host, "/products")
+                answer = self._web.ask(self._host, self._path)
                 if answer.status != 200:
                     self.bad.append(f"{answer.status} {answer.text[:200]}")
             except OSError as error:

@@ -13,7 +13,7 @@ from .paths import DATA, SLOTS, StackPaths
 
 
 def refuse(daemon: Daemon, paths: StackPaths, model: Model) -> None:
-    """A name of its own makes a volume of the Compose file that of every stack; an external one is shared on purpose."""
+    """A volume with a fixed name is that of every stack with the Compose file. An external one is shared on purpose."""
     for key, volume in model.volumes.items():
         name = str(volume.get("name") or "")
         if volume.get("external") or not name or name == f"{paths.stack}_{key}":
@@ -22,7 +22,7 @@ def refuse(daemon: Daemon, paths: StackPaths, model: Model) -> None:
             if stack := _other_stack(paths, project):
                 raise SlipwayError(
                     f"The volume {name} is that of the stack {stack}: its container {container} uses it.",
-                    hint=f"Remove name: {name} from the volume {key} in the Compose file, so that each stack has its own.",
+                    hint=f"Remove name: {name} from the volume {key} in the Compose file: then each stack has its own.",
                 )
 
 
