@@ -62,7 +62,7 @@ def known_variables() -> set[str]:
     for path in (ROOT / "roles").glob("*/meta/argument_specs.yml"):
         for entry in yaml.safe_load(read(path))["argument_specs"].values():
             known.update(entry.get("options") or {})
-    for path in (ROOT / "playbooks").glob("*.yml"):
+    for path in [*(ROOT / "playbooks").glob("*.yml"), *(ROOT / "playbooks" / "tasks").glob("*.yml")]:
         known.update(VARIABLE.findall(read(path)))
     return known
 
@@ -110,7 +110,9 @@ def test_playbooks_and_inventories_exist(page):
             if word.startswith("inventories/") and "production" not in word:
                 assert (ROOT / word).exists(), " ".join(words)
         for variable in extra_variables(words):
-            own = any(re.search(rf"\b{variable}\b", read(path)) for path in playbooks)
+            tasks = [path.parent / "tasks" / path.name for path in playbooks]
+            read_by = [*playbooks, *filter(Path.is_file, tasks)]
+            own = any(re.search(rf"\b{variable}\b", read(path)) for path in read_by)
             assert own or variable in known_variables(), " ".join(words)
 
 
@@ -173,5 +175,5 @@ def test_every_probe_type_and_variable_of_health_is_described():
     page = read(ROOT / "docs" / "health.md")
     codes = set(CODE.findall(page))
     assert set(TYPES) <= codes
-    read_by_playbook = set(re.findall(r"\b(health_[a-z_]+) \| default", read(ROOT / "playbooks" / "health.yml")))
-    assert read_by_playbook <= codes
+    playbook = "".join(read(ROOT / "playbooks" / place / "health.yml") for place in ("", "tasks"))
+    assert set(re.findall(r"\b(health_[a-z_]+) \| default", playbook)) <= codes
