@@ -30,8 +30,10 @@ class ActionModule(ActionBase):
         run = os.getppid()
         known = facts.get(FACT) or {}
         marks = list(known.get("marks", [])) if known.get("run") == run else []
-        # One stack of several bears its name.
-        name = " ".join(filter(None, [arguments["name"], (task_vars or {}).get(INSTANCE)]))
-        marks.append({"name": name, "started": round(time.time(), 2)})
+        mark = {"name": arguments["name"], "started": round(time.time(), 2)}
+        # One stack of several.
+        if instance := (task_vars or {}).get(INSTANCE):
+            mark["instance"] = str(instance)
+        marks.append(mark)
         result.update(changed=False, ansible_facts={FACT: {"run": run, "marks": marks}})
         return result

@@ -45,7 +45,8 @@ class ActionModule(ActionBase):
         if arguments["work"]:
             tables.append(work_table(arguments["work"]))
         if arguments["phases"]:
-            tables.append(phase_table((task_vars or {}).get("ansible_facts", {})))
+            variables = task_vars or {}
+            tables.append(phase_table(variables.get("ansible_facts", {}), str(variables.get("__instance", ""))))
         text = render(arguments["title"], tables, arguments["lines"])
         display.display("\n" + text)
         result.update(changed=False, text=text)
@@ -58,11 +59,16 @@ def work_table(phases: list[dict[str, Any]]) -> dict[str, Any]:
     return {"title": "Phases of the release", "columns": columns, "rows": rows}
 
 
-def phase_table(facts: dict[str, Any]) -> dict[str, Any]:
-    """How long each marked phase took: from its mark to the next one."""
+def phase_table(facts: dict[str, Any], instance: str = "") -> dict[str, Any]:
+    """How long each marked phase took: from its mark to the next one. Of one stack of several, only its own."""
     marks = (facts.get("slipway_phases") or {}).get("marks", [])
     ends = [mark["started"] for mark in marks[1:]] + [time.time()]
-    rows = [[mark["name"], f"{end - mark['started']:.1f} s"] for mark, end in zip(marks, ends, strict=True)]
-    if marks:
-        rows.append(["total", f"{ends[-1] - marks[0]['started']:.1f} s"])
+    took = [
+        (" ".join(filter(None, [mark["name"], mark.get("instance") if not instance else ""])), end - mark["started"])
+        for mark, end in zip(marks, ends, strict=True)
+        if not instance or mark.get("instance") == instance
+    ]
+    rows = [[name, f"{seconds:.1f} s"] for name, seconds in took]
+    if rows:
+        rows.append(["total", f"{sum(seconds for _name, seconds in took):.1f} s"])
     return {"title": "Phases", "columns": ["phase", "time"], "rows": rows}

@@ -20,8 +20,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.errors import AnsibleError
+from ansible.module_utils.common.yaml import yaml_load
 
 from ..filter.stack_hosts import stack_hosts
 from ..filter.tenant_hosts import tenant_hosts
@@ -78,7 +78,7 @@ def known_variables() -> frozenset[str]:
     names: set[str] = set()
     for role in ROLES:
         path = COLLECTION / "roles" / role / "meta" / "argument_specs.yml"
-        for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"].values():
+        for entry in yaml_load(path.read_text(encoding="utf-8"))["argument_specs"].values():
             names.update(entry.get("options") or {})
     return frozenset(names)
 

@@ -71,3 +71,33 @@ def test_what_could_not_be_taken_back_is_said() -> None:
     assert rollout_end(found, "new", alone) == (
         "Release 1.3 (number 3) was left alone: Release number 3 does not serve, so there is no way back from it."
     )
+
+
+def test_one_stack_of_several_is_a_rollout_of_its_own() -> None:
+    alpha, bravo = result(3, 2, "switch", "commit"), result(5, 4, "switch", "commit")
+    hosts: dict[str, dict[str, Any]] = {
+        "first": {"deploy_results": {"alpha": alpha, "bravo": bravo}, "stack_result": {}},
+        "second": {
+            "deploy_results": {"alpha": result(3, 2, "preflight", failed=True), "bravo": bravo},
+            "__instances_failed": {"alpha": "Put the release into service: it is sick."},
+        },
+        "third": {"deploy_results": {"bravo": bravo}},
+    }
+    found = rollout(list(hosts), hosts, "alpha")
+    assert found["failed"] == {"second": "Put the release into service: it is sick."}
+    assert found["released"] == [{"host": "first", "stack": "alpha", "release": 3, "name": "1.3", "previous": 2}]
+    assert found["untouched"] == ["third"]
+    other = rollout(list(hosts), hosts, "bravo")
+    assert other["failed"] == {}
+    assert [entry["host"] for entry in other["released"]] == list(hosts)
+    assert rollout(list(hosts), hosts)["failed"] == {}
+
+
+def test_a_host_that_is_not_reached_fails_for_each_of_its_stacks() -> None:
+    hosts: dict[str, dict[str, Any]] = {
+        "first": {"deploy_results": {"alpha": result(3, 2, "switch", "commit")}},
+        "away": {"deploy_failure": "Stop at a host that is not reached: no route."},
+    }
+    found = rollout(list(hosts), hosts, "alpha")
+    assert list(found["failed"]) == ["away"]
+    assert [entry["host"] for entry in found["released"]] == ["first"]

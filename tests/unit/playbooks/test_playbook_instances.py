@@ -53,7 +53,7 @@ PLAY = """
     - name: Find the stacks
       slipway.vps.instances:
         tasks: "{{ here }}/tell.yml"
-        after: "{{ here }}/after.yml"
+        after: "{{ after | default(here ~ '/after.yml') }}"
         go_on: true
         one: "{{ one_only | default(false) }}"
         unlisted: "{{ any_stack | default(false) }}"
@@ -194,6 +194,18 @@ def test_a_stack_that_fails_leaves_the_others_their_turn(place: Place) -> None:
     assert sorted(place.told()) == ["one-iris", "one-lily", "one-rose"]
     assert re.findall(r'"msg": "(marked \w+)"', output) == ["marked rose", "marked lily"]
     assert r"failed: {\"iris\": \"Fail where it is sick: it is sick\"}" in output
+
+
+def test_the_end_of_a_run_names_all_stacks_and_those_that_failed(place: Place) -> None:
+    code, output = place.run("--limit", "one", "-e", "sick=true", "-e", "after=instances_end")
+    assert code != 0
+    told = " ".join(output.split())
+    assert "Stacks on one" in told
+    assert "rose done iris failed lily done" in told
+    assert "iris failed. Fail where it is sick: it is sick. The other stacks were not held up." in told
+    code, output = place.run("--limit", "one", "-e", "after=instances_end", "-e", "stack_instance=lily")
+    assert code == 0, output
+    assert "iris" not in output
 
 
 def test_without_instances_there_is_the_one_stack(place: Place) -> None:
