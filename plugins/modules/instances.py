@@ -45,7 +45,7 @@ options:
     type: str
     default: ""
   go_on:
-    description: Whether a failure of one stack leaves the others their turn. RV(file) keeps it in C(__instances_failed).
+    description: Whether a failure of one stack leaves the others their turn. It is kept in the fact C(__instances_failed).
     type: bool
     default: false
   secrets:
