@@ -62,7 +62,7 @@ def work_table(phases: list[dict[str, Any]]) -> dict[str, Any]:
 def phase_table(facts: dict[str, Any], instance: str = "") -> dict[str, Any]:
     """How long each marked phase took: from its mark to the next one. Of one stack of several, only its own."""
     marks = (facts.get("slipway_phases") or {}).get("marks", [])
-    ends = [mark["started"] for mark in marks[1:]] + [time.time()]
+    ends = [*(mark["started"] for mark in marks), time.time()][1:]
     took = [
         (" ".join(filter(None, [mark["name"], mark.get("instance") if not instance else ""])), end - mark["started"])
         for mark, end in zip(marks, ends, strict=True)

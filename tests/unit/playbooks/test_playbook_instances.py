@@ -82,7 +82,7 @@ TELL = """
 - name: Fail where it is sick
   ansible.builtin.fail:
     msg: it is sick
-  when: instance_sick | default(false)
+  when: instance_sick | default(false) | bool
 - name: With a tag
   ansible.builtin.debug:
     msg: "marked {{ stack_name }}"
@@ -240,7 +240,11 @@ def test_which_stacks_are_meant(place: Place, words: list[str], names: list[str]
         (["-e", "one_only=true"], "Say which: -e stack_instance=NAME, with one of rose, iris, lily.", True),
         (["-e", "stack_instance=tulip"], "stack_instances has no tulip. It has rose, iris, lily.", True),
         (["-e", "stack_name=tulip"], "stack_instances has no tulip.", True),
-        (["-e", "stack_domain=a.org"], "The stacks rose and iris would both serve a.org.", True),
+        (
+            ["-e", json.dumps({"stack_routes": [{"host": "a.org"}]})],
+            "The stacks rose and iris would both serve a.org.",
+            True,
+        ),
         (["-e", "instance_title=x"], "would replace what rose sets in stack_instances, for all stacks alike.", True),
         (["-e", "stack_instance=rose"], "There is no stack rose: stack_instances is not set", False),
     ],
