@@ -45,6 +45,9 @@ REFUSED = (
     "health_ca_file",
     "letsencrypt_ca_file",
     "letsencrypt_certificates",
+    "letsencrypt_dns_auth_hook",
+    "letsencrypt_dns_cleanup_hook",
+    "letsencrypt_dns_credentials",
     "letsencrypt_renewal_random_delay",
     "letsencrypt_renewal_schedule",
 )

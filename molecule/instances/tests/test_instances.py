@@ -17,7 +17,7 @@ import pytest
 import yaml
 from slipway_lab import ROOT, Play, Server, Visitor, run_playbook
 
-HERE = ROOT / "molecule" / "instances"
+INVENTORY = ROOT / "molecule" / "instances" / "inventory" / "leagues.yml"
 TWO = ["alpha", "bravo"]
 # What a stack costs that has nothing new: tasks of a run, as the recap counts those that were not skipped.
 TASKS_OF_ONE = 75
@@ -33,14 +33,14 @@ class Leagues:
         self.stacks: list[dict[str, Any]] = self._written()
 
     def _written(self) -> list[dict[str, Any]]:
-        inventory = yaml.safe_load((HERE / "leagues.yml").read_text())
+        inventory = yaml.safe_load(INVENTORY.read_text())
         stacks: list[dict[str, Any]] = inventory["vps"]["hosts"]["vps6"]["stack_instances"]
         return stacks
 
     def play(self, name: str, *arguments: str, stacks: list[dict[str, Any]] | None = None) -> Play:
         variables = {"stack_instances": self.stacks if stacks is None else stacks}
         self.more.write_text(yaml.safe_dump({"vps": {"hosts": {self.server.name: variables}}}))
-        inventories = [str(HERE / "leagues.yml"), str(self.more)]
+        inventories = [str(INVENTORY), str(self.more)]
         words = [word for inventory in inventories for word in ("--inventory", inventory)]
         return run_playbook(name, *Server.INVENTORIES, *words, "--limit", self.server.name, *arguments)
 
