@@ -29,6 +29,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
 VENV = CACHE / "venv"
 COLLECTIONS = CACHE / "collections" / "ansible_collections"
+# What measurements are compared with; nothing else sees it.
+PEERS = CACHE / "peers" / "ansible_collections"
 LOGS = CACHE / "log"
 
 # Command that must be there -> Debian packages that bring it.
@@ -57,7 +59,7 @@ TEST_COMMANDS = {
 OPTIONAL = {"docker-cli"}
 
 PYTHON_PINS = ("requirements.txt", "tools/requirements/lock.txt")
-COLLECTION_PINS = ("requirements.yml", "tools/requirements/collections.txt")
+COLLECTION_PINS = ("requirements.yml", "tools/requirements/collections.txt", "tools/requirements/peers.txt")
 
 
 class SetupError(Exception):
@@ -246,8 +248,32 @@ def wanted_collections() -> dict[str, str]:
     return dict(re.findall(r"^ +- name: (\S+).*\n +version: (\S+)$", text, re.MULTILINE))
 
 
+def peers() -> list[str]:
+    lines = (ROOT / "tools/requirements/peers.txt").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def unpack(archive: zipfile.ZipFile, name: str, into: Path) -> str:
+    """One collection out of the wheel; its version."""
+    prefix = f"ansible_collections/{name.replace('.', '/')}/"
+    members = [member for member in archive.namelist() if member.startswith(prefix)]
+    if not members:
+        raise SetupError(
+            f"{Path(archive.filename or '').name} has no collection {name}. "
+            "Change what names it, or tools/requirements/collections.txt."
+        )
+    archive.extractall(into, members)
+    return str(json.loads(archive.read(f"{prefix}MANIFEST.json"))["collection_info"]["version"])
+
+
+def put(fresh: Path, place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    (fresh / "ansible_collections").rename(place)
+
+
 def unpack_collections() -> None:
-    download, fresh = CACHE / "download", CACHE / "download" / "unpacked"
+    download = CACHE / "download"
     shutil.rmtree(download, ignore_errors=True)
     run(
         [
@@ -261,22 +287,15 @@ def unpack_collections() -> None:
     wheel = next(download.glob("ansible-*.whl"))
     with zipfile.ZipFile(wheel) as archive:
         for name, version in wanted_collections().items():
-            prefix = f"ansible_collections/{name.replace('.', '/')}/"
-            members = [member for member in archive.namelist() if member.startswith(prefix)]
-            if not members:
-                raise SetupError(
-                    f"{wheel.name} has no collection {name}. "
-                    "Change requirements.yml or tools/requirements/collections.txt."
-                )
-            found = json.loads(archive.read(f"{prefix}MANIFEST.json"))["collection_info"]["version"]
+            found = unpack(archive, name, download / "needed")
             if found != version:
                 raise SetupError(
                     f"{wheel.name} has {name} {found}, but requirements.yml wants {version}. Change one of them."
                 )
-            archive.extractall(fresh, members)
-    shutil.rmtree(COLLECTIONS, ignore_errors=True)
-    COLLECTIONS.parent.mkdir(parents=True, exist_ok=True)
-    (fresh / "ansible_collections").rename(COLLECTIONS)
+        for name in peers():
+            unpack(archive, name, download / "peers")
+    put(download / "needed", COLLECTIONS)
+    put(download / "peers", PEERS)
     link_checkout()
     shutil.rmtree(download)
 

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+# ruff: noqa: S608 - every name here is our own
 """Broken releases never reach users: each is given up under load, says why, leaves nothing and blocks nothing."""
 
 from __future__ import annotations
@@ -221,6 +222,81 @@ def test_the_migration_hangs(stage: Stage) -> None:
     assert "did not end within 3 s and was stopped" in attempt.message
     assert "waiting for something that never comes" in attempt.message
     stage.next_one("migrate")
+
+
+PSQL = "docker exec shop-data-postgres-1 psql --username shop --dbname shop --no-align --tuples-only --command %s"
+COLOUR = {"name": "0003_colour.sql", "sql": "ALTER TABLE products ADD COLUMN colour text NOT NULL DEFAULT 'none'"}
+BAD_COLOUR = {**COLOUR, "sql": "ALTER TABLE products ADD COLUMN colour no_such_type"}
+NAMED = {"name": "0004_named.sql", "sql": "ALTER TABLE products ADD CONSTRAINT named CHECK (name <> 'nameless')"}
+SLUGS = ("alpha", "bravo", "charlie")
+
+
+def sql(server: Server, statement: str) -> list[str]:
+    return str(server.vps.check_output(PSQL, statement)).split()
+
+
+def have(server: Server, what: str, name: str) -> set[str]:
+    """The tenants whose tables have a column or a constraint of this name."""
+    place = {"column": "columns", "constraint": "table_constraints"}[what]
+    listed = f"SELECT table_schema FROM information_schema.{place} WHERE {what}_name = '{name}'"
+    return {schema.removeprefix("tenant_") for schema in sql(server, listed)}
+
+
+@pytest.fixture(scope="module")
+def templates(server: Server) -> Iterator[None]:
+    """The tenants as they were, before and after."""
+
+    def clean() -> None:
+        for slug in SLUGS:
+            table = f"tenant_{slug}.products"
+            sql(server, f"ALTER TABLE {table} DROP COLUMN IF EXISTS colour, DROP CONSTRAINT IF EXISTS named")
+            sql(server, f"DELETE FROM {table} WHERE name = 'nameless'")
+        sql(server, "DELETE FROM slipway.tenant_migrations WHERE template > '0003'")
+
+    clean()
+    yield
+    clean()
+
+
+def mended(stage: Stage, **variables: Any) -> None:
+    """The next release goes through, and nobody who visits meanwhile is turned away."""
+    with Load(stage.server, rate=20, websockets=2) as load:
+        stage.good(**variables)
+    assert load.report.lost == 0, str(load.report)
+
+
+@pytest.mark.usefixtures("templates")
+def test_a_template_is_wrong_for_every_tenant(stage: Stage) -> None:
+    attempt = stage.broken(stack_release="1.1.0", tenants_templates=[BAD_COLOUR])
+    given_up(attempt, "tenants")
+    assert "The SQL template 0003_colour.sql failed for tenant alpha, line 1:" in attempt.message
+    assert 'type "no_such_type" does not exist' in attempt.message
+    assert "(2 more failed)" in attempt.message
+    assert have(stage.server, "column", "colour") == set()
+    # What no tenant has run is simply corrected.
+    mended(stage, tenants_templates=[COLOUR])
+    assert have(stage.server, "column", "colour") == set(SLUGS)
+
+
+@pytest.mark.usefixtures("templates")
+def test_a_template_meets_the_data_of_one_tenant(stage: Stage) -> None:
+    server = stage.server
+    bravo = f"bravo.{server.zone}"
+    answer = server.web.ask(bravo, "/products", method="POST", body={"name": "nameless", "price_cents": 1})
+    assert answer.status == 201, answer.text
+    attempt = stage.broken(stack_release="1.1.0", tenants_templates=[COLOUR, NAMED])
+    given_up(attempt, "tenants")
+    assert "The SQL template 0004_named.sql failed for tenant bravo" in attempt.message
+    assert "more failed" not in attempt.message
+    # The others have it already, and all of them are served by the release before.
+    assert have(server, "constraint", "named") == set(SLUGS) - {"bravo"}
+    for slug in SLUGS:
+        assert server.web.ask(f"{slug}.{server.zone}", "/products").status == 200
+    sql(server, "DELETE FROM tenant_bravo.products WHERE name = 'nameless'")
+    mended(stage, tenants_templates=[COLOUR, NAMED])
+    assert have(server, "constraint", "named") == set(SLUGS)
+    ran = sql(server, "SELECT slug FROM slipway.tenant_migrations WHERE template = '0004_named.sql' ORDER BY 1")
+    assert ran == list(SLUGS)
 
 
 SQUATTER = """

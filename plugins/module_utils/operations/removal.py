@@ -35,11 +35,13 @@ from ..release import state as states
 from ..release.host import Host
 from ..release.keepers import held, sync
 from ..release.paths import DATA, SLOTS
+from ..tenancy.problems import NOTES as SIGN_UPS
 
 CONFIGURATION = Path("/etc/slipway")
 SITES = Path("/etc/nginx/slipway/sites")
 SUDOERS = Path("/etc/sudoers.d")
 UNITS = Path("/etc/systemd/system")
+PAGES = Path("/var/www/slipway")
 LETSENCRYPT = Path("/etc/letsencrypt")
 DEPLOY_KEYS = Path("/var/lib/slipway/deploy/.ssh/authorized_keys")
 BACKUPS = Path("/var/backups/slipway")
@@ -51,6 +53,7 @@ TIMERS = (
     "slipway-verify@{}.timer",
     "slipway-drill@{}.timer",
     "slipway-base@{}.timer",
+    "slipway-tenants@{}.timer",
 )
 # The first to go: they would take the end of the others for an alarm.
 CHECK_TIMERS = ("slipway-health@{}.timer", "slipway-backup-check@{}.timer")
@@ -151,7 +154,8 @@ def _configuration(stack: str) -> Iterator[Thing]:
         yield from _there("file", (CONFIGURATION / "alerts" / alerts_file(stack, topic),))
     yield from _there("file", (CONFIGURATION / place / f"{stack}.json" for place in ("tenants", "probes", "ci")))
     yield from _there("file", (CONFIGURATION / "ci" / f"{stack}.keys", SUDOERS / f"slipway-ci-{stack}"))
-    yield from _there("file", (recovery_journal(stack),))
+    yield from _there("file", (SIGN_UPS / f"{stack}{ending}" for ending in (".json", ".lock", ".lock.holder")))
+    yield from _there("file", (PAGES / f"suspended-{stack}.html", recovery_journal(stack)))
 
 
 def _metrics(stack: str) -> Iterator[Path]:

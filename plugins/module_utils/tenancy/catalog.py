@@ -207,7 +207,8 @@ FROM pg_namespace n WHERE n.nspname = ANY(%s)
 """
 
 # Grouped by owner and access list: a tenant with hundreds of tables is usually one line per kind. One pass over each
-# catalog, because neither has an index that starts with the schema.
+# catalog, because none has an index that starts with the schema. Columns have an access list only if somebody was
+# granted one of them alone.
 OBJECTS = """
 SELECT n.nspname::text, g.kind, pg_get_userbyid(g.owner)::text,
        coalesce(g.acl, acldefault(g.code, g.owner))::text[], g.count
@@ -222,6 +223,11 @@ FROM (
     SELECT p.pronamespace, 'FUNCTIONS', 'f'::"char", p.proowner, p.proacl, count(*)
     FROM pg_proc p WHERE p.pronamespace IN (SELECT oid FROM pg_namespace WHERE nspname = ANY(%s))
     GROUP BY p.pronamespace, p.proowner, p.proacl
+    UNION ALL
+    SELECT c.relnamespace, 'COLUMNS', 'c'::"char", c.relowner, a.attacl, count(*)
+    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+    WHERE a.attacl IS NOT NULL AND c.relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname = ANY(%s))
+    GROUP BY c.relnamespace, c.relowner, a.attacl
 ) g JOIN pg_namespace n ON n.oid = g.namespace
 """
 
@@ -328,7 +334,7 @@ def _read_roles(session: Session, roles: list[str], found: Catalog) -> None:
 def _read_schemas(session: Session, schemas: list[str], found: Catalog) -> None:
     names = (schemas,)
     groups: dict[str, list[ObjectGroup]] = {}
-    for schema, kind, owner, items, count in session.rows(OBJECTS, names * 2):
+    for schema, kind, owner, items, count in session.rows(OBJECTS, names * 3):
         groups.setdefault(schema, []).append(ObjectGroup(kind, owner, count, acl.grants(items)))
     for name, owner, items in session.rows(SCHEMAS, names):
         found.schemas[name] = Schema(name, owner, acl.grants(items), tuple(groups.get(name, ())))

@@ -31,8 +31,9 @@ def gather(params: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _tenants(session: Session, slugs: Sequence[str] | None) -> list[dict[str, Any]]:
     if not catalog.server(session, ()).store_version:
         return []
+    asked = None if slugs is None else set(slugs)
     known = [row[0] for row in session.rows("SELECT slug FROM slipway.tenants ORDER BY slug")]
-    wanted = [slug for slug in known if slugs is None or slug in set(slugs)]
+    wanted = [slug for slug in known if asked is None or slug in asked]
     found = catalog.read(session, Wanted(slugs=wanted))
     return [_facts(found.records[slug], found) for slug in wanted]
 

@@ -17,6 +17,7 @@ from .catalog import Catalog, ObjectGroup, Record, Role, Schema
 from .spec import Request, Tenant
 
 HIDDEN = "********"
+COLUMNS = "COLUMNS"
 
 
 @dataclass(frozen=True)
@@ -356,16 +357,24 @@ def _object_grants(target: _Target) -> Iterator[Action]:
                 key = f"grants in {target.schema} {kind} {grantee}"
                 data = _grant_data(target, kind, grantee)
                 yield Action("objects_grant", text, key, f"missing on {lacking}", ", ".join(privileges), data)
-        strangers: dict[str, int] = {}
-        for group in mine:
-            for grantee in _surplus(target, group.grants, {group.owner, target.role, *target.applications}):
-                strangers[grantee] = strangers.get(grantee, 0) + group.count
-        for grantee, count in sorted(strangers.items()):
-            who = grantee or "PUBLIC"
-            text = f"revoke all on {count} {kind.lower()} in {target.schema} from {who}"
-            key = f"grants in {target.schema} {kind} {who}"
-            yield Action("objects_revoke", text, key, f"granted on {count}", None, _grant_data(target, kind, grantee))
+        yield from _strangers(target, kind, kind, mine)
         yield from _objects_beyond(target, kind, mine)
+    columns = [group for group in groups if group.kind == COLUMNS and (superuser or group.owner == target.role)]
+    # what is taken away on a table goes on each of its columns
+    yield from _strangers(target, COLUMNS, "TABLES", columns)
+
+
+def _strangers(target: _Target, what: str, kind: str, groups: Sequence[ObjectGroup]) -> Iterator[Action]:
+    """Who has nothing to do with the tenant and holds rights all the same."""
+    strangers: dict[str, int] = {}
+    for group in groups:
+        for grantee in _surplus(target, group.grants, {group.owner, target.role, *target.applications}):
+            strangers[grantee] = strangers.get(grantee, 0) + group.count
+    for grantee, count in sorted(strangers.items()):
+        who = grantee or "PUBLIC"
+        text = f"revoke all on {count} {what.lower()} in {target.schema} from {who}"
+        key = f"grants in {target.schema} {what} {who}"
+        yield Action("objects_revoke", text, key, f"granted on {count}", None, _grant_data(target, kind, grantee))
 
 
 def _objects_beyond(target: _Target, kind: str, mine: Sequence[ObjectGroup]) -> Iterator[Action]:

@@ -34,7 +34,11 @@ SELECT t.id::text, coalesce(t.subdomain::text, ''), coalesce(t.custom_domain::te
 FROM public.tenants t LEFT JOIN slipway.tenants s ON s.registry_id = t.id::text ORDER BY 2
 """
 
-RAN = "SELECT template, count(*) FROM slipway.tenant_migrations GROUP BY template"
+# By how many tenants whose row is still there.
+RAN = """
+SELECT m.template, count(t.id) FROM slipway.tenant_migrations m JOIN slipway.tenants s ON s.slug = m.slug
+LEFT JOIN public.tenants t ON t.id::text = s.registry_id GROUP BY m.template
+"""
 
 BEHIND = """
 SELECT s.registry_id FROM slipway.tenants s WHERE s.registry_id IS NOT NULL AND %s > (
@@ -102,6 +106,8 @@ class Reconciliation:
         self.now = now
         self.failed: dict[str, str] = {}
         self.tried: set[str] = set()
+        # failed for a moment only: not for what the row says, nor for what an authority counts
+        self.early: set[str] = set()
         self.changed: set[str] = set()
         self.queries = 0
 
@@ -175,6 +181,7 @@ class Reconciliation:
                 hint="Run playbooks/tenants.yml, which brings it.",
             )
             self.failed = {row.identity: str(reason) for row in look.due}
+            self.early = set(self.failed)
             return
         run = engine.work(self.request, emitter, only=sorted(self.tried))
         self.queries += run.session.queries
@@ -197,7 +204,7 @@ class Reconciliation:
         """The reasons of what failed; what was tried and did not, or is not there any more, is settled."""
         rows = {row.identity: row for row in look.rows}
         found = [
-            Problem(identity, rows[identity].subdomain, rows[identity].digest, reason)
+            Problem(identity, rows[identity].subdomain, "" if identity in self.early else rows[identity].digest, reason)
             for identity, reason in sorted(self.failed.items())
             if identity in rows
         ]

@@ -10,6 +10,7 @@ on the host, with a mark where the name and the host name of a site go.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, Protocol
 
 from ..certbot import engine as certbot
 from ..certbot.model import HTTP, Certificate, Settings
+from ..certbot.plan import Plan
 from ..common import validate
 from ..common.errors import SlipwayError
 from ..host import files
@@ -26,6 +28,8 @@ DIRECTORY = Path("/etc/nginx/slipway/sites")
 NAME = "__name__"
 HOST = "__host__"
 BETWEEN_NAMES = "\n        "
+# Certificates are asked for so long in one run; then what there is goes on line, and the next run takes the others.
+ASKING_SECONDS = 120.0
 
 
 class Row(Protocol):
@@ -118,13 +122,15 @@ class Sites:
         Tenants that are `listed` are the playbook's, and their certificates stay for it.
         """
         done = Served()
+        until = time.monotonic() + ASKING_SECONDS
         before, self.served = self.served, {}
         names = {f"{kind}-{self.stack}-{slug}" for slug in listed for kind in ("tenant", "domain")}
         for site in self._wanted(rows, waiting, done):
             names.add(site.name)
             known = before.get(site.name)
             same = known is not None and known["host"] == site.host
-            if known == site.as_dict() or (site.identity in waiting and not same):
+            later = site.identity in waiting or time.monotonic() >= until
+            if known == site.as_dict() or (later and not same and not self._is_certified(site)):
                 self.served.update({site.name: known} if known else {})
                 continue
             done.tried.add(site.identity)
@@ -174,12 +180,19 @@ class Sites:
             raise SlipwayError(f"The host name {name} belongs to {taken[name]}.", hint="Choose another one.")
         return name
 
-    def _certify(self, site: Site) -> str:
-        """Why there is no certificate; empty if there is one."""
+    def _certificate(self, site: Site) -> list[Plan]:
         # the zone of a custom domain is the tenant's, so nobody here could answer in it
         wanted = Certificate(site.name, (site.host,), challenge=HTTP if site.own else "", home=site.home)
-        (outcome,) = certbot.converge(self.settings, certbot.plans(self.settings, [wanted]))
+        return certbot.plans(self.settings, [wanted])
+
+    def _certify(self, site: Site) -> str:
+        """Why there is no certificate; empty if there is one."""
+        (outcome,) = certbot.converge(self.settings, self._certificate(site))
         return outcome.error
+
+    def _is_certified(self, site: Site) -> bool:
+        """Whether there is nothing to ask for: a host may have lost its note of what it serves."""
+        return site.shared or not any(plan.changed for plan in self._certificate(site))
 
     def _publish(self) -> None:
         """All sites in one file and, if it changed, one reload."""

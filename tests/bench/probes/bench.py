@@ -9,19 +9,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from slipway_bench import Result
-from slipway_bench.accounting import Usage, measure
+from slipway_bench.accounting import Usage
+from slipway_bench.play import play
 from slipway_bench.result import ROOT
 
 HERE = Path(__file__).parent
@@ -58,25 +57,6 @@ def field(options: argparse.Namespace) -> Iterator[Field]:
             services.terminate()
 
 
-def play(way: str, place: Path, folder: Path) -> tuple[Usage, list[dict[str, float]]]:
-    """What the whole play took, and for Slipway what its module took that ran in a process of its own."""
-    notes = folder / "notes"
-    notes.write_text("", encoding="utf-8")
-    # The stand-in starts a Python of its own for each module: in a loop the peer would pay for it each time.
-    python = HERE / "measured.py" if way == "slipway" else sys.executable
-    words = ["-i", "localhost,", "-e", f"@{place}", "-e", f"ansible_python_interpreter={python}"]
-    # Ansible as it is installed, without the settings of this project.
-    settings = folder / "ansible.cfg"
-    settings.write_text(f"[defaults]\ncollections_path = {ROOT / '.cache' / 'collections'}\n", encoding="utf-8")
-    measured = {"MEASURED_NOTES": str(notes), "MEASURED_PYTHON": sys.executable}
-    environment = {**os.environ, **measured, "ANSIBLE_CONFIG": str(settings)}
-    # From a process of its own: everything that the measuring one started counts, and the services must not.
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as apart:
-        command = ["ansible-playbook", *words, HERE / f"{way}.yml"]
-        usage = apart.submit(measure, command, env=environment, cwd=ROOT).result()
-    return usage, [json.loads(line) for line in notes.read_text(encoding="utf-8").splitlines()]
-
-
 def run(options: argparse.Namespace, folder: Path) -> Result:
     result = Result("probes")
     place = folder / "variables.json"
@@ -86,7 +66,7 @@ def run(options: argparse.Namespace, folder: Path) -> Result:
             # New services for each: nobody pays for connections that another left.
             with field(options) as probed:
                 place.write_text(json.dumps(probed.variables()), encoding="utf-8")
-                usage, modules = play(way, place, folder)
+                usage, modules = play(HERE / f"{way}.yml", place, folder, modules=way == "slipway")
             result.add(f"{way}.seconds", usage.seconds)
             result.add(f"{way}.playbook_cpu_seconds", usage.cpu_seconds)
             if way == "slipway":

@@ -56,6 +56,15 @@ module's process, with the start of Python and of Ansible's own code in it; `pla
 of everything that `ansible-playbook` starts.""",
     "soak": """Consecutive releases in one stream of requests (`make test-long`): GET, POST, pages, slow requests of
 three seconds, WebSockets that are held and new ones.""",
+    "tenants": """Tenants in one PostgreSQL server on the same machine: row, role, schema, rights, default rights,
+search path, and ten tables that refer to one another (60 relations). `slipway` is a play of one task,
+`slipway.vps.postgres_tenant` with its two connections, ledger and audit trail; `community_loop` is a play that loops
+over seven tasks of the collection community.postgresql (5 tenants, for it takes seconds for each); `psycopg2` is a
+script with one connection and one round trip and transaction a tenant; `psql` runs the same statements from a file.
+`create` is in milliseconds for each of 200 new tenants, and `again` the same once more with nothing to do; both are
+the whole play or program. `noop_ms_per_tenant` is an unchanged pass over 10,000 tenants with one table each, the
+whole play in milliseconds a tenant (`noop_ms_2000`: 2,000 with ten tables); `noop_queries` are the statements that it
+sends, and `noop_rss_mib` is the largest memory of the module's process, which holds the list and the answer.""",
 }
 
 

@@ -87,9 +87,31 @@ def test_probes_and_alarms_of_both_topics_go_with_the_stack(host, tmp_path, monk
 def test_certificates_are_the_stacks_own_and_its_tenants(host):
     renewal = removal.LETSENCRYPT / "renewal"
     renewal.mkdir(parents=True)
-    for name in ("shop", "shop2", "tenant-shop-alpha", "tenant-shop2-alpha", "tenant-shop-b_2"):
+    mine = ["domain-shop-alpha", "shop", "tenant-shop-alpha", "tenant-shop-b_2"]
+    for name in (*mine, "shop2", "tenant-shop2-alpha", "domain-shop2-alpha"):
         (renewal / f"{name}.conf").touch()
-    assert [thing.name for thing in removal._certificates("shop")] == ["shop", "tenant-shop-alpha", "tenant-shop-b_2"]
+    assert [thing.name for thing in removal._certificates("shop")] == mine
+
+
+def test_what_sign_ups_left_goes_with_the_stack(host, tmp_path, monkeypatch):
+    wanted = {}
+    for place, names in (
+        ("SITES", ("sign-ups-{}.conf", "tenants-{}.conf", "stack-{}.conf")),
+        ("SIGN_UPS", ("{}.json", "{}.lock")),
+        ("PAGES", ("suspended-{}.html",)),
+    ):
+        directory = tmp_path / place.lower()
+        monkeypatch.setattr(removal, place, directory)
+        directory.mkdir()
+        for name in names:
+            (directory / name.format("shop2")).touch()
+            (directory / name.format("shop")).touch()
+            wanted.setdefault(place, set()).add(str(directory / name.format("shop")))
+    assert {thing.name for thing in removal._nginx(host) if thing.kind == "file"} == wanted["SITES"]
+    found = {thing.name for thing in removal._configuration("shop")}
+    assert wanted["SIGN_UPS"] | wanted["PAGES"] <= found
+    assert not [name for name in found if "shop2" in name]
+    assert "slipway-tenants@{}.timer" in removal.TIMERS
 
 
 def test_a_removed_stack_serves_nothing_and_keeps_its_numbers_and_ports():

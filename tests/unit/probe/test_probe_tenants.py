@@ -30,8 +30,8 @@ def test_verdicts(probe, tmp_path, monkeypatch):
         "the sign-ups cannot be looked at: PostgreSQL is away.",
     )
     said = "'alpha' is not served since 2026-03-01T12:00:00Z: The domain is refused."
-    assert look({**GOOD, "problems": [PROBLEM]}) == ("fail", said)
-    assert look({**GOOD, "problems": [PROBLEM] * 3}) == ("fail", f"{said} (2 more)")
+    assert look({**GOOD, "problems": [PROBLEM]}) == ("warn", said)
+    assert look({**GOOD, "problems": [PROBLEM] * 3}) == ("warn", f"{said} (2 more)")
     assert "cannot be read" in look([])[1]
     (tmp_path / "shop.json").write_text(json.dumps(GOOD))
     os.utime(tmp_path / "shop.json", (time.time() - 700,) * 2)

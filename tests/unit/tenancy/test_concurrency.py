@@ -15,6 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from ansible_collections.slipway.vps.plugins.module_utils.common.events import Emitter
+from ansible_collections.slipway.vps.plugins.module_utils.tenancy import engine, problems, reconcile
+
 SLOW = {"name": "0001_init.sql", "sql": "CREATE TABLE products (name text); SELECT pg_sleep(0.02);"}
 STUCK = {"name": "0001_init.sql", "sql": "CREATE TABLE products (name text); SELECT pg_sleep(60);"}
 SLUGS = [f"shop{number:02}" for number in range(12)]
@@ -90,3 +93,28 @@ def test_a_lost_connection_fails_one_tenant_and_skips_the_rest(shop):
     assert result["tenants"][1]["skipped"] is True
     assert result["changed"] is True  # schema slipway was created
     assert shop.query("SELECT count(*) FROM slipway.tenants") == [(0,)]
+
+
+def test_the_timer_and_a_release_at_once_make_each_sign_up_once(shop, tmp_path, monkeypatch):
+    """Both work on the same new rows: the one by the registry, the other by its timer."""
+    monkeypatch.setattr(problems, "NOTES", tmp_path)
+    names = "'shop' || lpad(number::text, 2, '0') FROM generate_series(0, 11) AS number"
+    shop.query(f"INSERT INTO public.tenants (subdomain) SELECT {names}")
+    request = shop.request(templates=[SLOW], source="registry")
+    start = threading.Barrier(2)
+
+    def release():
+        start.wait()
+        return [tenant["slug"] for tenant in engine.converge(request, Emitter.null())["tenants"] if tenant["changed"]]
+
+    def timer():
+        start.wait()
+        found = reconcile.reconcile("shop", request, Emitter.null())
+        assert found["problems"] == []
+        return found["changed"]
+
+    with ThreadPoolExecutor(2) as pool:
+        made = [each.result() for each in (pool.submit(release), pool.submit(timer))]
+    assert sorted(made[0] + made[1]) == SLUGS
+    assert shop.query("SELECT count(*) FROM slipway.tenant_events") == [(len(SLUGS),)]
+    assert reconcile.reconcile("shop", request, Emitter.null())["changed"] == []

@@ -39,6 +39,11 @@ EXTRAS = [
     ("GRANT {role} TO {app}", "role {role} from {app}"),
     ("GRANT USAGE ON SCHEMA tenant_alpha TO {report}", "all on schema tenant_alpha from {report}"),
     ("GRANT SELECT ON tenant_alpha.names TO {report}", "all on 1 tables in tenant_alpha from {report}"),
+    (
+        "GRANT SELECT (name), UPDATE (name) ON tenant_alpha.products TO {report}",
+        "all on 1 columns in tenant_alpha from {report}",
+    ),
+    ("GRANT SELECT (id, name) ON tenant_alpha.products TO {bravo}", "all on 2 columns in tenant_alpha from {bravo}"),
     ("GRANT EXECUTE ON FUNCTION tenant_alpha.secret() TO {report}", "all on 1 functions in tenant_alpha from {report}"),
     ("GRANT {role} TO {report}", "role {role} from {report}"),
     ("GRANT USAGE ON SCHEMA tenant_alpha TO {bravo}", "all on schema tenant_alpha from {bravo}"),

@@ -129,8 +129,17 @@ def test_a_host_that_lacks_a_template_makes_no_half_tenant(host):
     assert problem["name"] == "bravo"
     assert "0002_orders.sql ran for other tenants, but this host does not have it" in problem["reason"]
     assert host.shop.query("SELECT slug FROM slipway.tenants") == [("alpha",)]
-    result = host.run(now=True, templates=[PRODUCTS, ORDERS])
+    result = host.run(templates=[PRODUCTS, ORDERS])  # at once: it was not the row's fault
     assert (result["changed"], result["problems"]) == (["bravo"], [])
+
+
+def test_a_template_that_only_a_row_that_is_gone_has_run_is_not_taken_for_done(host):
+    for slug in ("alpha", "bravo"):
+        host.sign_up(slug)
+    host.run()
+    host.shop.query("DELETE FROM public.tenants WHERE subdomain = 'bravo'")
+    host.shop.query("INSERT INTO slipway.tenant_migrations VALUES ('bravo', '0002_orders.sql', 'x', 1)")
+    assert host.run(templates=[PRODUCTS, ORDERS])["changed"] == ["alpha"]
 
 
 def test_a_row_that_cannot_be_a_tenant_is_recorded_with_the_reason_and_holds_up_nobody(host):
@@ -293,12 +302,37 @@ def test_a_tenant_with_a_certificate_is_served_suspended_and_forgotten(host):
     assert host.site_file() == ""
 
 
+def test_what_is_certified_in_time_goes_on_line_and_the_rest_is_for_the_next_run(host, monkeypatch):
+    host.serve_hosts()
+    for slug in ("alpha", "bravo"):
+        host.sign_up(slug)
+    host.certify("tenant-shop-alpha", "alpha.shop.test")
+    monkeypatch.setattr(sites, "ASKING_SECONDS", -1.0)  # no time to ask for any
+    assert host.run()["problems"] == []
+    assert host.site_file().count("server_name") == 1
+    host.certify("tenant-shop-bravo", "bravo.shop.test")
+    assert host.run()["changed"] == ["bravo"]
+    assert host.site_file().count("server_name") == 2
+
+
 def test_a_lost_note_of_what_is_served_takes_nobody_off_line(host):
     host.serve_hosts()
     host.sign_up("alpha")
     host.certify("tenant-shop-alpha", "alpha.shop.test")
     host.run()
     text = host.site_file()
+    (host.directory / "state" / "shop.json").unlink()
+    host.run()
+    assert host.site_file() == text
+
+
+def test_nor_one_whose_own_domain_waits_for_its_next_try(host):
+    host.serve_hosts()
+    host.sign_up("alpha", "books.example.org")
+    host.certify("tenant-shop-alpha", "alpha.shop.test")
+    assert len(host.run()["problems"]) == 1
+    text = host.site_file()
+    assert "alpha.shop.test" in text
     (host.directory / "state" / "shop.json").unlink()
     host.run()
     assert host.site_file() == text
@@ -312,9 +346,8 @@ def test_a_refused_domain_leaves_the_subdomain_served(host):
     assert "certbot" in problem["reason"]
     assert "server_name alpha.shop.test;" in host.site_file()
     assert "books.example.org" not in host.site_file()
-    host.certify("domain-shop-alpha", "books.example.org")
     assert host.run()["problems"] == [problem]  # it waits
-    host.due()
+    host.certify("domain-shop-alpha", "books.example.org")  # somebody obtained it by hand
     assert host.run()["problems"] == []
     assert "server_name books.example.org;" in host.site_file()
     host.shop.query("UPDATE public.tenants SET custom_domain = NULL")

@@ -15,7 +15,7 @@ from ...common.files import read_json
 from ...tenancy import problems
 from ..context import Context
 from ..option import Option
-from ..result import Outcome, fail, ok
+from ..result import Outcome, fail, ok, warn
 from .base import ProbeType
 from .systemd import span
 
@@ -62,7 +62,8 @@ class Tenants(ProbeType):
             first = problems[0]
             more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
             text = f"{first['name']!r} is not served since {first['since']}: {first['reason']}{more}"
-            return fail(text, f"slipway tenants reconcile {self.probe.target} --now", **observed)
+            # whoever signs up must not make a playbook fail
+            return warn(text, f"slipway tenants reconcile {self.probe.target} --now", **observed)
         return ok(f"all {observed['rows']} rows are served", **observed)
 
     def _status(self) -> str:
