@@ -104,7 +104,7 @@ def test_a_mended_row_is_served_at_once_and_its_reason_is_settled(tenants: Any) 
     tenants.sql("DELETE FROM public.tenants WHERE subdomain IN ('api', 'Pg_Catalog')")
     tenants.sql("UPDATE public.tenants SET custom_domain = 'books-south.test' WHERE subdomain = 'south'")
     done = tenants.server.vps.run("slipway tenants reconcile shop")
-    assert (done.rc, done.stderr) == (0, "")
+    assert (done.rc, "cannot be served" in done.stderr) == (0, False)
     assert tenants.is_served("books-south.test")
     assert tenants.problems() == {}
     assert note(tenants)["problems"] == []
@@ -112,16 +112,19 @@ def test_a_mended_row_is_served_at_once_and_its_reason_is_settled(tenants: Any) 
 
 def test_one_that_signed_up_is_suspended_by_the_list_and_comes_back(tenants: Any) -> None:
     north = tenants.host("north")
-    suspended = [{"slug": "north", "state": "suspended", "custom_domain": "books-north.test"}]
+    listed = {"slug": "north", "custom_domain": "books-north.test"}
+    suspended = [{**listed, "state": "suspended"}]
     tenants.playbook("tenants", **REGISTRY | {"tenants_list": suspended, "tenants_suspended_status": 402})
     for host in (north, "books-north.test"):
         assert tenants.web.ask(host, "/products").status == 402
     # The site of the list has the certificate that the timer had obtained; Nginx can still read all of its files.
     tenants.server.vps.check_output("nginx -t -q && systemctl reload nginx")
-    tenants.playbook("tenants", **REGISTRY)
-    tenants.server.vps.check_output("nginx -t -q && systemctl reload nginx")
-    for host in (north, "books-north.test"):
-        assert tenants.web.products(host) == ["lamp"]
+    # Without its line it would stay suspended: whoever was put out does not come back by being forgotten.
+    for variables in (REGISTRY | {"tenants_list": [listed]}, REGISTRY):
+        tenants.playbook("tenants", **variables)
+        tenants.server.vps.check_output("nginx -t -q && systemctl reload nginx")
+        for host in (north, "books-north.test"):
+            assert tenants.web.products(host) == ["lamp"]
 
 
 def test_who_signs_up_after_a_release_has_its_templates(tenants: Any) -> None:
