@@ -287,6 +287,7 @@ PLACES: dict[str, dict[str, str]] = {
     "bad_input": ONE_SERVER,
     "drift": ONE_SERVER,
     "day_two": ONE_SERVER,
+    "tenants": ONE_SERVER,
 }
 
 
