@@ -35,7 +35,7 @@ def _gossip(raw_server):
 
     def behave(connection, _stop):
         asked = connection.recv(65536).decode("latin-1")
-        head, _, body = asked.partition("\r\n\r\n")
+        head, _end, body = asked.partition("\r\n\r\n")
         lines = [line for line in [*head.splitlines(), body] if "Zq" in line]
         told = [part for line in lines for part in (line, *line.split(": ", 1)[1:], *line.split("=")[1:])]
         plain = [unquote(part.removesuffix(" HTTP/1.1")) for part in told]

@@ -74,7 +74,7 @@ def test_the_command_on_the_host(installed, capsys):
 
 
 def test_a_directory_is_encrypted_as_the_backups_are_or_for_whom_it_is_meant(installed, tmp_path):
-    keys = [subprocess.run(["age-keygen"], check=True, capture_output=True, text=True).stdout for _ in range(2)]
+    keys = [subprocess.run(["age-keygen"], check=True, capture_output=True, text=True).stdout for _key in range(2)]
     public = [key.split("public key: ")[1].splitlines()[0] for key in keys]
     (tmp_path / "identity").write_text(keys[1])
     configured = {**installed.destination, "encryption": {"recipients": [public[0]]}}
@@ -135,7 +135,7 @@ def test_two_imports_of_one_tenant_at_once_make_it_once(host):
         except SlipwayError as error:
             errors.append(str(error))
 
-    both = [threading.Thread(target=work) for _ in range(2)]
+    both = [threading.Thread(target=work) for _one in range(2)]
     for one in both:
         one.start()
     for one in both:
