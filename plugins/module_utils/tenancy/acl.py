@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 ITEM = re.compile(r'(?P<grantee>"(?:[^"]|"")*"|[^=]*)=(?P<letters>[a-zA-Z*]*)/.*', re.S)
 PUBLIC = ""
@@ -37,6 +38,12 @@ APPLICATION = {
 OBJECT_TYPES = {"r": "TABLES", "S": "SEQUENCES", "f": "FUNCTIONS"}
 
 
+@lru_cache(maxsize=1000)
+def _set(letters: str) -> frozenset[str]:
+    """One set for all who hold the same: of thousands of tenants there are many grants and few different ones."""
+    return frozenset(letters)
+
+
 def grants(items: Iterable[str]) -> dict[str, frozenset[str]]:
     """Who holds which letters. PUBLIC is the empty name; grant options do not count."""
     held: dict[str, frozenset[str]] = {}
@@ -46,7 +53,9 @@ def grants(items: Iterable[str]) -> dict[str, frozenset[str]]:
             grantee = match["grantee"]
             if grantee.startswith('"'):
                 grantee = grantee[1:-1].replace('""', '"')
-            held[grantee] = held.get(grantee, frozenset()) | set(match["letters"].replace("*", ""))
+            text = match["letters"].replace("*", "")
+            # the same person is granted twice where two others granted it
+            held[grantee] = _set(text + "".join(sorted(held[grantee])) if grantee in held else text)
     return held
 
 

@@ -15,7 +15,7 @@ from . import acl, store
 from .session import Session
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Role:
     name: str
     login: bool
@@ -28,7 +28,7 @@ class Role:
     verifier: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ObjectGroup:
     """Objects of one kind in a schema that share an owner and an access list."""
 
@@ -38,7 +38,7 @@ class ObjectGroup:
     grants: dict[str, frozenset[str]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Schema:
     name: str
     owner: str
@@ -46,7 +46,7 @@ class Schema:
     objects: tuple[ObjectGroup, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """A tenant's line in slipway.tenants."""
 

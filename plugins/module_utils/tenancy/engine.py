@@ -27,7 +27,7 @@ OLDEST_SERVER = 130000
 PHASE = "tenants"
 
 
-@dataclass
+@dataclass(slots=True)
 class Outcome:
     """What became of one tenant."""
 

@@ -39,7 +39,7 @@ class Action:
         return self.kind in ("index_drop", "sessions_end")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What one tenant needs. `revision` is the state that the plan was made for."""
 

@@ -27,7 +27,7 @@ RESERVED = ("public", "none", "slipway", "information_schema")
 MAX_WORKERS = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tenant:
     """One tenant as it shall be."""
 
