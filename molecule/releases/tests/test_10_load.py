@@ -193,6 +193,7 @@ def peers(server: Server, tmp_path: Path) -> Peers:
     return Peers(server, certificate)
 
 
+@pytest.mark.long
 def test_the_same_load_over_plain_compose_loses_some(server: Server, peers: Peers, say: Any) -> None:
     """If it did not, the visitors would not be looking."""
     running = server.vps.check_output("sed -n s/^RELEASE=//p /srv/peers/.env")
