@@ -144,6 +144,13 @@ def forget_accounts(host: Host) -> None:
         docker("exec", host.container, "sh", "-c", "rm -rf /etc/letsencrypt/accounts/acme.lab.test*")
 
 
+def switch_off(host: Host) -> None:
+    """As by its power button: what it holds stays, and `up` boots it again."""
+    if containers.running(host.container):
+        say(f"Switching host {host.name} off")
+        docker("stop", host.container)
+
+
 def remove(host: Host) -> None:
     # A killed PID 1 takes its whole tree with it; nothing in a host that goes away needs a clean stop.
     if containers.inspect(host.container):

@@ -72,6 +72,12 @@ def up(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def off(arguments: argparse.Namespace) -> int:
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        list(pool.map(hosts.switch_off, _chosen(arguments.hosts)))
+    return 0
+
+
 def _remove_all(keep: set[str]) -> None:
     names = containers.all_names()
     for name in names:
@@ -135,6 +141,9 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument("--hosts", default=settings.DEFAULT_HOST, help="names, separated by commas")
     start.add_argument("--fresh", action="store_true", help="throw these hosts away first and make them anew")
     start.set_defaults(act=up)
+    rest = commands.add_parser("off", help="switch hosts off; up boots them again, with all that they hold")
+    rest.add_argument("--hosts", required=True, help="names, separated by commas")
+    rest.set_defaults(act=off)
     stop = commands.add_parser("down", help="remove containers, their data and the network; keep images")
     stop.add_argument("--hosts", default="", help="remove these hosts only")
     stop.set_defaults(act=down)
