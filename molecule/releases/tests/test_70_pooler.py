@@ -85,7 +85,7 @@ def test_a_setting_is_read_while_it_runs_and_a_second_run_changes_nothing(
 ) -> None:
     started = server.vps.check_output("docker inspect --format '{{.State.StartedAt}}' shop-data-pgbouncer-1")
     changed = shop.play("tenants", tenants_pooler_size=7)
-    assert "tenants : Have the pooler read it again" in changed.changed_tasks()
+    assert any(task.endswith("tenants : Have the pooler read it again") for task in changed.changed_tasks())
     assert server.vps.check_output("docker inspect --format '{{.State.StartedAt}}' shop-data-pgbouncer-1") == started
     assert server.web.ask(f"alpha.{server.zone}", "/products").status == 200
     again = shop.play("tenants", tenants_pooler_size=7)
