@@ -12,22 +12,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from slipway_receiver import URL, receiver
 
-PORT = 18099
 ALERTS = "/etc/slipway/alerts/shop.json"
 SAVED = "/run/slipway-test-alerts.json"
-RECEIVED = "/run/slipway-test-received"
-# Each body in a line of a file.
-RECEIVER = f"""
-import http.server
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        open("{RECEIVED}", "ab").write(body + b"\\n")
-        self.send_response(204)
-        self.end_headers()
-http.server.HTTPServer(("127.0.0.1", {PORT}), Handler).serve_forever()
-"""
 CHECK = "systemctl start slipway-backup-check@shop.service"
 
 
@@ -35,18 +23,11 @@ CHECK = "systemctl start slipway-backup-check@shop.service"
 def told(vps: Any) -> Iterator[Any]:
     """What a receiver on the host was told, as (status, key)."""
     before = vps.check_output(f"cp --archive {ALERTS} {SAVED} && cat {ALERTS}")
-    hook = {"url": f"http://127.0.0.1:{PORT}/", "name": "test"}
+    hook = {"url": URL, "name": "test"}
     wanted = json.dumps({**json.loads(before), "webhooks": [hook]})
-    vps.check_output(f"systemd-run --unit=slipway-test-receiver python3 -c {shlex.quote(RECEIVER)}")
     vps.check_output(f"printf %s {shlex.quote(wanted)} > {ALERTS}")
-    vps.check_output(f"touch {RECEIVED}")
-
-    def heard() -> list[tuple[str, str]]:
-        lines = [json.loads(line) for line in vps.check_output(f"cat {RECEIVED}").splitlines()]
-        return [(one["status"], one["key"]) for one in lines]
-
-    yield heard
-    vps.run(f"systemctl stop slipway-test-receiver; rm -f {RECEIVED}")
+    with receiver(vps) as heard:
+        yield heard
     vps.check_output(f"mv {SAVED} {ALERTS}")
 
 

@@ -12,26 +12,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from slipway_receiver import URL, receiver
 
-PORT = 18098
-RECEIVED = "/run/slipway-test-health"
 METRICS = "/run/slipway_health_unit.prom"
-RECEIVER = f"""
-import http.server
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        open("{RECEIVED}", "ab").write(body + b"\\n")
-        self.send_response(204)
-        self.end_headers()
-http.server.HTTPServer(("127.0.0.1", {PORT}), Handler).serve_forever()
-"""
 # A subject of its own, with a unit that the test starts and stops.
 PROBES = {
     "probes": [{"name": "a unit", "type": "systemd", "target": "slipway-test-unit.service"}],
     "watch": {"retries": 0, "metrics_directory": "/run"},
 }
-ALERTS = {"version": 1, "repeat_hours": 0, "webhooks": [{"name": "test", "url": f"http://127.0.0.1:{PORT}/"}]}
+ALERTS = {"version": 1, "repeat_hours": 0, "webhooks": [{"name": "test", "url": URL}]}
 LOOK = "systemctl start slipway-health@unit.service"
 UNIT = "systemd-run --unit=slipway-test-unit sleep 600"
 
@@ -41,16 +30,11 @@ def told(vps: Any) -> Iterator[Any]:
     """What a receiver on the host was told, as (status, key)."""
     for path, content in (("probes/unit.json", PROBES), ("alerts/unit.health.json", ALERTS)):
         vps.check_output(f"printf %s {shlex.quote(json.dumps(content))} > /etc/slipway/{path}")
-    vps.check_output(f"systemd-run --unit=slipway-test-health python3 -c {shlex.quote(RECEIVER)}")
-    vps.check_output(f"touch {RECEIVED} && {UNIT}")
-
-    def heard() -> list[tuple[str, str]]:
-        lines = [json.loads(line) for line in vps.check_output(f"cat {RECEIVED}").splitlines()]
-        return [(one["status"], one["key"]) for one in lines]
-
-    yield heard
-    vps.run("systemctl stop slipway-test-health slipway-test-unit")
-    vps.run(f"rm -f {RECEIVED} {METRICS} /etc/slipway/probes/unit.json /etc/slipway/alerts/unit.health.json")
+    vps.check_output(UNIT)
+    with receiver(vps) as heard:
+        yield heard
+    vps.run("systemctl stop slipway-test-unit")
+    vps.run(f"rm -f {METRICS} /etc/slipway/probes/unit.json /etc/slipway/alerts/unit.health.json")
     vps.run("rm -f /var/lib/slipway/alerts/unit.health.*")
 
 
