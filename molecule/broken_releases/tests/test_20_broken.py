@@ -182,6 +182,7 @@ def test_the_health_check_is_never_green(stage: Stage) -> None:
     stage.next_one("start")
 
 
+@pytest.mark.long
 def test_the_health_is_green_and_the_body_wrong(stage: Stage) -> None:
     wanted = routes({"web": {"health": {"path": "/health", "body": '"status": ?"ok"'}}})
     attempt = stage.broken(stack_release="1.2.0-wrong-body", stack_routes=wanted, stack_probe_timeout=3)
@@ -279,6 +280,7 @@ def test_a_template_is_wrong_for_every_tenant(stage: Stage) -> None:
 
 
 @pytest.mark.usefixtures("templates")
+@pytest.mark.long
 def test_a_template_meets_the_data_of_one_tenant(stage: Stage) -> None:
     server = stage.server
     bravo = f"bravo.{server.zone}"
@@ -323,6 +325,7 @@ def unit(server: Server, name: str, *argv: str) -> Iterator[None]:
         server.vps.run(f"systemctl stop {name}")
 
 
+@pytest.mark.long
 def test_the_port_of_the_slot_is_taken_in_the_middle(stage: Stage) -> None:
     with unit(stage.server, "squatter", "python3", "-c", SQUATTER):
         attempt = stage.broken(stack_release="1.1.0")
@@ -343,6 +346,7 @@ def file(server: Server, path: str, content: str) -> Iterator[None]:
         server.vps.check_output(f"rm -f {path}")
 
 
+@pytest.mark.long
 def test_a_reload_of_nginx_fails_with_status_zero(stage: Stage) -> None:
     changed = routes({"web": {"max_body_size": "3m"}})
     listen = "server { listen 127.0.0.1:8099; return 204; }\n"
