@@ -198,6 +198,7 @@ def test_a_header_is_wrong(stage: Stage) -> None:
     attempt = stage.broken(stack_release=GOOD[0], stack_force=True, stack_routes=wanted, stack_probe_timeout=3)
     given_up(attempt, "probe")
     assert "the header X-Release is" in attempt.message
+    stage.next_one("probe")
 
 
 def test_a_bad_expression_is_refused_before_anything_starts(server: Server) -> None:
