@@ -275,12 +275,14 @@ BACKUPS = "tests/unit/backup"
 # Scenarios
 
 # The first one boots the lab and takes its registry down for a while: beside it nothing but what needs no server. The
-# next two have visitors. The others run in two lanes that take equally long; those that share a server are in one.
+# next two have visitors. The others run in three lanes that take equally long, because each of them often waits; those
+# that share a server are in one.
 FIRST = ("default", "releases", "broken_releases")
 STATIC = "what needs no server, and the first scenario"
 VISITED = {"group": "visited", "lane": "releases"}
 ONE_SERVER = {"group": "scenarios", "lane": "one server"}
 OTHERS = {"group": "scenarios", "lane": "other servers"}
+WAITING = {"group": "scenarios", "lane": "what mostly waits"}
 PLACES: dict[str, dict[str, str]] = {
     "default": {"group": STATIC},
     "releases": VISITED,
@@ -288,7 +290,8 @@ PLACES: dict[str, dict[str, str]] = {
     "bad_input": ONE_SERVER,
     "drift": ONE_SERVER,
     "day_two": ONE_SERVER,
-    "tenants": ONE_SERVER,
+    "host_bookworm": ONE_SERVER,
+    "tenants": WAITING,
 }
 
 
@@ -356,10 +359,9 @@ def all_stages() -> list[Stage]:
     ]
     if targets():
         stages.append(static("integration targets", integration, minutes=20))
-    # They mostly wait, for real servers that are killed, so they cost the scenarios beside them little.
-    waiting = partial(Stage, group="scenarios", lane="backups")
+    # For real servers that are killed.
     waits = [
-        waiting("unit tests of backups", partial(unit, "unit-backups", [BACKUPS]), minutes=40),
-        waiting("oldest boto3", oldest_boto3),
+        Stage("unit tests of backups", partial(unit, "unit-backups", [BACKUPS]), minutes=40, **WAITING),
+        Stage("oldest boto3", oldest_boto3, minutes=10, **WAITING),
     ]
     return stages + scenario_stages() + waits

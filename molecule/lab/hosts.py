@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from shell import LabError, docker, run, say, step
 KEY = STATE / "id_ed25519"
 KNOWN_HOSTS = STATE / "known_hosts"
 OPERATOR = "ops"
+# Hosts come up side by side, and each adds its keys to the same file.
+_REMEMBERING = threading.Lock()
 _KEY_LABEL = f"{LABEL}.key"
 
 # Capabilities by their number in the kernel. SYS_TIME goes so that a test cannot set the outer clock.
@@ -98,11 +101,15 @@ def _host_keys(host: Host) -> list[str]:
 
 def _remember(host: Host) -> None:
     """The host's keys come from the host itself, so that the first connection is checked too."""
-    known = KNOWN_HOSTS.read_text(encoding="utf-8").splitlines() if KNOWN_HOSTS.exists() else []
-    kept = [line for line in known if not line.startswith(f"{host.address},")]
-    wanted = kept + _host_keys(host)
-    if wanted != known:
-        KNOWN_HOSTS.write_text("\n".join(wanted) + "\n", encoding="utf-8")
+    keys = _host_keys(host)
+    with _REMEMBERING:
+        known = KNOWN_HOSTS.read_text(encoding="utf-8").splitlines() if KNOWN_HOSTS.exists() else []
+        wanted = [line for line in known if not line.startswith(f"{host.address},")] + keys
+        if wanted != known:
+            # At once, for whoever logs in somewhere meanwhile.
+            new = KNOWN_HOSTS.with_suffix(".new")
+            new.write_text("\n".join(wanted) + "\n", encoding="utf-8")
+            new.replace(KNOWN_HOSTS)
 
 
 def up(host: Host, image: str, *, fresh: bool = False) -> None:

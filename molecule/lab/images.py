@@ -115,8 +115,11 @@ def build(name: str, context: Path, base_reference: str, arguments: Mapping[str,
     return reference
 
 
-def vps(suite: str) -> str:
-    return build(f"vps-{suite}", CONTEXTS / "vps", base(suite))
+def vps(name: str) -> str:
+    """The image of a host, bare or furnished."""
+    suite, *furnished = name.split("-")
+    bare = build(f"vps-{suite}", CONTEXTS / "vps", base(suite))
+    return build(f"vps-{name}", CONTEXTS / "furnished", bare) if furnished else bare
 
 
 def _python_with_pip() -> str:
@@ -202,18 +205,18 @@ def sample_app(suite: str = "trixie") -> dict[str, str]:
     return found
 
 
-def everything(suites: list[str]) -> tuple[dict[str, str], str, dict[str, str]]:
+def everything(wanted: list[str]) -> tuple[dict[str, str], str, dict[str, str]]:
     """Build what the lab needs with both cores: (host images, services image, images for the registry)."""
     with ThreadPoolExecutor(max_workers=2) as pool:
         list(pool.map(base, ("trixie", "bookworm")))
-        hosts = {suite: pool.submit(vps, suite) for suite in suites}
+        hosts = {name: pool.submit(vps, name) for name in wanted}
         binary = pool.submit(object_store)
         service = pool.submit(services)
         data = [pool.submit(data_services, suite) for suite in ("trixie", "bookworm")]
         app = pool.submit(sample_app)
         binary.result()
         published = {name: image for future in [*data, app] for name, image in future.result().items()}
-        return {suite: future.result() for suite, future in hosts.items()}, service.result(), published
+        return {name: future.result() for name, future in hosts.items()}, service.result(), published
 
 
 def remove_all() -> None:

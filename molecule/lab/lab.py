@@ -55,9 +55,9 @@ def up(arguments: argparse.Namespace) -> int:
         certificates.ensure()
         hosts.ensure_key()
         network.ensure()
-        host_images, service_image, published = images.everything(sorted({host.suite for host in chosen}))
+        host_images, service_image, published = images.everything(sorted({host.image for host in chosen}))
         with ThreadPoolExecutor(max_workers=2) as pool:
-            booting = [pool.submit(hosts.up, host, host_images[host.suite], fresh=arguments.fresh) for host in chosen]
+            booting = [pool.submit(hosts.up, host, host_images[host.image], fresh=arguments.fresh) for host in chosen]
             new_authority = services.up(service_image, images.zones(), images.object_store())
             if any(host.suite == "bookworm" for host in chosen):
                 services.packages(images.packages())

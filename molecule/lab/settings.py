@@ -48,6 +48,12 @@ class Host:
     name: str
     suite: str
     address: str
+    # Its packages are there, so that scenarios do not install the same ones again and again.
+    furnished: bool = False
+
+    @property
+    def image(self) -> str:
+        return f"{self.suite}-furnished" if self.furnished else self.suite
 
     @property
     def names(self) -> list[str]:
@@ -72,7 +78,7 @@ HOSTS = {
     for host in (
         Host("shop1", "trixie", "10.77.0.10"),
         Host("bookworm1", "bookworm", "10.77.0.12"),
-        *(Host(f"vps{number}", "trixie", f"10.77.0.{20 + number}") for number in range(1, SPARE + 1)),
+        *(Host(f"vps{number}", "trixie", f"10.77.0.{20 + number}", furnished=True) for number in range(1, SPARE + 1)),
     )
 }
 # Every name below .test that is not written here answers with this host's address.

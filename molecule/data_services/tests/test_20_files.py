@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 
 def name_of(ledger: Any, host: str) -> str:
     answer = ledger.server.web.ask(host, "/version")
@@ -15,6 +17,8 @@ def name_of(ledger: Any, host: str) -> str:
     return str(answer.json()["name"])
 
 
+# The short form has an upload that outlives them in scenario default.
+@pytest.mark.long
 def test_uploads_survive_two_releases_and_a_rollback_and_a_changed_file_makes_a_release(ledger: Any) -> None:
     ledger.upload(ledger.api, "in-a-folder.txt", b"folder")
     ledger.upload(ledger.web, "in-a-volume.txt", b"volume")
