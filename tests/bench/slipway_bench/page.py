@@ -53,7 +53,9 @@ its JSON body: ten answer after two seconds, three never, two refuse the connect
 were found. `seconds` is the whole play. `over_timeout_seconds` is how much longer than the time limit the module's own
 process takes, `playbook_over_timeout_seconds` the same for the whole play. `cpu_seconds` and `rss_mib` are of the
 module's process, with the start of Python and of Ansible's own code in it; `playbook_cpu_seconds` is the processor time
-of everything that `ansible-playbook` starts.""",
+of everything that `ansible-playbook` starts. The time limit is the floor of one and counts three times in the other, so
+their ratio cannot pass a fifth of the loop's seconds; it grows with the load of the machine, which the loop feels for
+each target.""",
     "soak": """Consecutive releases in one stream of requests (`make test-long`): GET, POST, pages, slow requests of
 three seconds, WebSockets that are held and new ones.""",
     "tenants": """Tenants in one PostgreSQL server on the same machine: row, role, schema, rights, default rights,
