@@ -359,7 +359,7 @@ def all_stages() -> list[Stage]:
     ]
     if targets():
         stages.append(static("integration targets", integration, minutes=20))
-    # For real servers that are killed.
+    # They mostly wait for real servers that are killed.
     waits = [
         Stage("unit tests of backups", partial(unit, "unit-backups", [BACKUPS]), minutes=40, **WAITING),
         Stage("oldest boto3", oldest_boto3, minutes=10, **WAITING),
