@@ -100,7 +100,8 @@ def test_what_is_written_to_disk_counts_even_if_it_is_deleted() -> None:
 
 def test_a_pipe_writes_nothing() -> None:
     usage = measured("bash", "-c", "head --bytes=20000000 /dev/zero | gzip | wc --bytes")
-    assert usage.written_bytes == 0
+    # The first to read a program's file on a day may have the file system note the time: a page each.
+    assert usage.written_bytes < 100_000
 
 
 def test_a_program_that_fails_gives_no_figure() -> None:
