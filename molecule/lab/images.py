@@ -116,10 +116,13 @@ def build(name: str, context: Path, base_reference: str, arguments: Mapping[str,
 
 
 def vps(name: str) -> str:
-    """The image of a host, bare or furnished."""
-    suite, *furnished = name.split("-")
-    bare = build(f"vps-{suite}", CONTEXTS / "vps", base(suite))
-    return build(f"vps-{name}", CONTEXTS / "furnished", bare) if furnished else bare
+    """The image of a host: the distribution and the layers on it, which the name lists."""
+    suite, *layers = name.split("-")
+    image, built = build(f"vps-{suite}", CONTEXTS / "vps", base(suite)), f"vps-{suite}"
+    for layer in layers:
+        built = f"{built}-{layer}"
+        image = build(built, CONTEXTS / layer, image)
+    return image
 
 
 def _python_with_pip() -> str:

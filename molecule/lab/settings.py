@@ -48,12 +48,13 @@ class Host:
     name: str
     suite: str
     address: str
-    # Its packages are there, so that scenarios do not install the same ones again and again.
-    furnished: bool = False
+    # What is on it beside the distribution: its packages, so that scenarios do not install the same ones again and
+    # again (furnished), or security scanners (scanned).
+    layers: tuple[str, ...] = ()
 
     @property
     def image(self) -> str:
-        return f"{self.suite}-furnished" if self.furnished else self.suite
+        return "-".join((self.suite, *self.layers))
 
     @property
     def names(self) -> list[str]:
@@ -71,9 +72,10 @@ class Host:
 
 
 # Servers for the scenarios that must not disturb the demo's; molecule/inventory/servers.yml is their inventory.
-SPARE = 12
-# One that nobody installed anything on: for what is measured or tried on a bare server.
-BARE = (10,)
+SPARE = 13
+# One that nobody installed anything on, for what is measured or tried on a bare server; two that are scanned, one of
+# them bare but for the scanners.
+LAYERS: dict[int, tuple[str, ...]] = {10: (), 11: ("furnished", "scanned"), 13: ("scanned",)}
 
 HOSTS = {
     host.name: host
@@ -81,7 +83,7 @@ HOSTS = {
         Host("shop1", "trixie", "10.77.0.10"),
         Host("bookworm1", "bookworm", "10.77.0.12"),
         *(
-            Host(f"vps{number}", "trixie", f"10.77.0.{20 + number}", furnished=number not in BARE)
+            Host(f"vps{number}", "trixie", f"10.77.0.{20 + number}", LAYERS.get(number, ("furnished",)))
             for number in range(1, SPARE + 1)
         ),
     )
