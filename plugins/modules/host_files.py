@@ -107,8 +107,8 @@ options:
         default: ""
   revert:
     description:
-      - Opens a way back before O(apply) is run. Unless C(systemctl stop slipway-revert-NAME.timer) is called in time, systemd
-        puts the old files back and applies them. Use it for files that may end your own access.
+      - Arms a way back before the first file is written. Unless M(slipway.vps.host_keep) is called in time, systemd puts the
+        old files back and applies them, also after a reboot. Use it for files that may end your own access.
     type: dict
     suboptions:
       name:
@@ -116,9 +116,19 @@ options:
         type: str
         required: true
       after:
-        description: Seconds until it is taken.
+        description: Seconds until it is taken. They count anew after a reboot, and when a later run finds it armed.
         type: int
         default: 60
+      first:
+        description: Commands to run before the old files come back, such as one that takes down what the new ones set up.
+        type: list
+        elements: list
+        default: []
+      last:
+        description: Commands to run when the old files are live again.
+        type: list
+        elements: list
+        default: []
 attributes:
   check_mode:
     description: Reports what would change. Neither O(test) nor O(apply) is run.
@@ -147,6 +157,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+unproved:
+  description:
+    - Whether a way back is armed, by this run or an earlier one that never came to prove its change, so that
+      M(slipway.vps.host_keep) has to be called.
+  returned: success
+  type: bool
 changed_paths:
   description: Files and directories that were changed, or would be in check mode.
   returned: success
@@ -189,10 +205,18 @@ def file_set(params: dict) -> host_files.FileSet:
         directories=tuple(directory_spec(item) for item in params["directories"]),
         absent=tuple(params["absent"]),
         test=tuple(params["test"]),
-        apply=tuple(tuple(str(word) for word in argv) for argv in params["apply"]),
+        apply=commands(params["apply"]),
         live=tuple(host_files.LiveCheck(tuple(item["argv"]), item["expect"]) for item in params["live"]),
-        revert=host_files.Revert(**params["revert"]) if params["revert"] else None,
+        revert=revert(params["revert"]) if params["revert"] else None,
     )
+
+
+def revert(item: dict) -> host_files.Revert:
+    return host_files.Revert(item["name"], item["after"], commands(item["first"]), commands(item["last"]))
+
+
+def commands(lists: list) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(str(word) for word in argv) for argv in lists)
 
 
 def octal(mode: str) -> int:
@@ -247,6 +271,8 @@ def main() -> None:
                 "options": {
                     "name": {"type": "str", "required": True},
                     "after": {"type": "int", "default": 60},
+                    "first": {"type": "list", "elements": "list", "default": []},
+                    "last": {"type": "list", "elements": "list", "default": []},
                 },
             },
         },
@@ -261,6 +287,7 @@ def main() -> None:
         changed_paths=report.changed_paths,
         applied=report.applied,
         not_live=report.not_live,
+        unproved=report.unproved,
         diff=report.diff,
     )
 

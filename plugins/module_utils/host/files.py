@@ -15,15 +15,17 @@ import pwd
 import re
 import shlex
 import stat
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..common.errors import SlipwayError
-from ..common.files import fsync_directory, remove, touch
+from ..common.files import remove, touch
 from ..common.process import CommandError, run
+from .revert import Revert, WayBack
+from .snapshot import Snapshot, replace
 
 COMMAND_TIMEOUT = 120.0
 HIDDEN = "(content not shown)\n"
@@ -66,18 +68,6 @@ class LiveCheck:
 
 
 @dataclass(frozen=True)
-class Revert:
-    """The way back that opens by itself unless `systemctl stop UNIT.timer` closes it in time."""
-
-    name: str
-    after: int
-
-    @property
-    def unit(self) -> str:
-        return f"slipway-revert-{self.name}"
-
-
-@dataclass(frozen=True)
 class FileSet:
     """What must be on disk, how it is tested as a whole, and what makes it live."""
 
@@ -96,43 +86,30 @@ class Report:
     diff: list[dict[str, Any]] = field(default_factory=list)
     applied: bool = False
     not_live: list[str] = field(default_factory=list)
+    # Whether a way back is armed, so that somebody has to prove the change.
+    unproved: bool = False
 
     @property
     def changed(self) -> bool:
         return bool(self.changed_paths) or self.applied
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """A file as it was: enough to put it back."""
-
-    path: str
-    content: bytes | None
-    mode: int = 0
-    uid: int = 0
-    gid: int = 0
-
-    @classmethod
-    def take(cls, path: str) -> Snapshot:
-        try:
-            status = os.stat(path)
-            return cls(path, Path(path).read_bytes(), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
-        except FileNotFoundError:
-            return cls(path, None)
-
-    def text(self) -> str:
-        return "" if self.content is None else self.content.decode("utf-8", errors="replace")
-
-    def put_back(self) -> None:
-        if self.content is None:
-            remove(self.path)
-        else:
-            _replace(self.path, self.content, self.mode, self.uid, self.gid)
+class _NotBack(SlipwayError):
+    """The old files are back, and yet what they describe does not run."""
 
 
-def converge(wanted: FileSet, *, check: bool = False, pending_directory: str = PENDING_DIRECTORY) -> Report:
+def converge(
+    wanted: FileSet, *, check: bool = False, pending_directory: str = PENDING_DIRECTORY, way_back: WayBack | None = None
+) -> Report:
     """Make the host match `wanted`; with `check` only say what would change."""
     report = Report()
+    if wanted.revert and way_back is None:
+        way_back = WayBack(wanted.revert.name)
+    if wanted.revert and way_back and way_back.armed():
+        # An earlier run ended before it proved its change, and the files may already be what is wanted.
+        report.unproved = True
+        if not check:
+            way_back.postpone(wanted.revert)
     before = _plan(wanted, report)
     report.not_live = [shlex.join(item.argv) for item in wanted.live if not item.holds()]
     marker = _pending(wanted, pending_directory)
@@ -143,16 +120,34 @@ def converge(wanted: FileSet, *, check: bool = False, pending_directory: str = P
     with _marked(marker if must_apply else None):
         for directory in wanted.directories:
             _make_directory(directory)
-        with _restoring(before):
+        with _way_back(wanted, before, way_back, report), _restoring(before):
             _write(wanted, before)
             if before and wanted.test:
                 _test(wanted.test)
-            if before and wanted.revert:
-                _arm(wanted.revert, before, wanted.apply, pending_directory)
             if must_apply:
-                _apply(wanted.apply, before)
+                _apply(wanted, before)
                 report.applied = True
     return report
+
+
+@contextlib.contextmanager
+def _way_back(wanted: FileSet, before: Sequence[Snapshot], way_back: WayBack | None, report: Report) -> Iterator[None]:
+    """Armed before the first file is written. It goes when the old files are back by themselves, and not when a process
+    is killed or the old files could not be made live."""
+    if not (wanted.revert and way_back and before):
+        yield
+        return
+    armed_by_an_earlier_run = report.unproved
+    way_back.arm(wanted.revert, before, wanted.apply)
+    report.unproved = True
+    try:
+        yield
+    except _NotBack:
+        raise
+    except SlipwayError:
+        if not armed_by_an_earlier_run:
+            way_back.disarm()
+        raise
 
 
 def _plan(wanted: FileSet, report: Report) -> list[Snapshot]:
@@ -262,37 +257,19 @@ def _write(wanted: FileSet, before: Sequence[Snapshot]) -> None:
         if spec.path in changing:
             uid, gid = _owner(spec)
             os.makedirs(os.path.dirname(spec.path), exist_ok=True)
-            _replace(spec.path, spec.content.encode(), spec.mode, uid, gid, spec.validate)
+            validate = partial(_validate, spec) if spec.validate else None
+            replace(spec.path, spec.content.encode(), spec.mode, uid, gid, validate)
     for path in sorted(changing - wanted_paths):
         remove(path)
 
 
-def _replace(path: str, content: bytes, mode: int, uid: int, gid: int, validate: tuple[str, ...] = ()) -> None:
-    directory, name = os.path.split(path)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=directory)
+def _validate(spec: FileSpec, temporary: str) -> None:
     try:
-        with os.fdopen(descriptor, "wb") as handle:
-            os.fchown(handle.fileno(), uid, gid)
-            os.fchmod(handle.fileno(), mode)
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-        if validate:
-            _validate(path, temporary, validate)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    fsync_directory(directory)
-
-
-def _validate(path: str, temporary: str, argv: tuple[str, ...]) -> None:
-    try:
-        run([word.replace("{path}", temporary) for word in argv], timeout=COMMAND_TIMEOUT)
+        run([word.replace("{path}", temporary) for word in spec.validate], timeout=COMMAND_TIMEOUT)
     except CommandError as error:
+        reason = _reason(error).replace(temporary, spec.path)
         raise SlipwayError(
-            f"The new {path} was refused by its own check: {_reason(error).replace(temporary, path)}",
+            f"The new {spec.path} was refused by its own check: {reason}",
             hint="Nothing was changed. Correct the variable that this line comes from and run the play again.",
         ) from error
 
@@ -307,19 +284,37 @@ def _test(argv: tuple[str, ...]) -> None:
         ) from error
 
 
-def _apply(commands: Sequence[tuple[str, ...]], before: Sequence[Snapshot]) -> None:
+def _apply(wanted: FileSet, before: Sequence[Snapshot]) -> None:
     try:
-        for argv in commands:
+        for argv in wanted.apply:
             run(argv, timeout=COMMAND_TIMEOUT)
     except CommandError as error:
+        for argv in wanted.revert.first if wanted.revert else ():
+            run(argv, timeout=COMMAND_TIMEOUT, check=False)
         _put_back(before)
         # The service may have stopped over the new files, so the old ones are made live again.
-        for argv in commands:
-            run(argv, timeout=COMMAND_TIMEOUT)
+        left = _make_live(wanted.apply)
+        if left:
+            raise _NotBack(
+                f"The new configuration could not be made live: {error.message} The old files were put back, but they "
+                f"could not be made live either: {left}",
+                hint="See journalctl -e for the cause.",
+            ) from error
         raise SlipwayError(
             f"The new configuration could not be made live: {error.message}",
             hint="The files were put back and the old configuration serves again. See journalctl -e for the cause.",
         ) from error
+
+
+def _make_live(commands: Sequence[tuple[str, ...]]) -> str:
+    """Each command is tried, whatever becomes of those before it; what went wrong last, or nothing."""
+    left = ""
+    for argv in commands:
+        try:
+            run(argv, timeout=COMMAND_TIMEOUT)
+        except CommandError as error:
+            left = error.message
+    return left
 
 
 def _put_back(before: Sequence[Snapshot]) -> None:
@@ -361,26 +356,3 @@ def _marked(marker: Path | None) -> Iterator[None]:
             remove(marker)  # the old files are back and live: there is nothing to catch up on
         raise
     remove(marker)
-
-
-def _arm(revert: Revert, before: Sequence[Snapshot], apply: Sequence[tuple[str, ...]], directory: str) -> None:
-    """Let systemd put the old files back unless the timer is stopped: the caller may have locked itself out."""
-    store = Path(directory, revert.unit)
-    os.makedirs(store, mode=0o700, exist_ok=True)
-    lines = ["#!/bin/sh"]
-    for number, snapshot in enumerate(before):
-        if snapshot.content is None:
-            lines.append(shlex.join(["rm", "-f", snapshot.path]))
-            continue
-        copy = store / str(number)
-        _replace(str(copy), snapshot.content, 0o600, 0, 0)
-        ownership = ["-m", f"{snapshot.mode:04o}", "-o", str(snapshot.uid), "-g", str(snapshot.gid)]
-        lines.append(shlex.join(["install", *ownership, str(copy), snapshot.path]))
-    lines += [shlex.join(argv) for argv in apply]
-    script = store / "restore"
-    _replace(str(script), ("\n".join(lines) + "\n").encode(), 0o600, 0, 0)
-    timer = f"{revert.unit}.timer"
-    run(["systemctl", "stop", timer], timeout=COMMAND_TIMEOUT, check=False)  # one that an earlier run left armed
-    schedule = ["--unit", revert.unit, f"--on-active={revert.after}", "--timer-property=AccuracySec=1s", "--collect"]
-    # /run may be mounted noexec, so the shell is named.
-    run(["systemd-run", "--quiet", *schedule, "/bin/sh", str(script)], timeout=COMMAND_TIMEOUT)
