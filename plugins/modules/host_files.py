@@ -51,6 +51,30 @@ options:
         description: Whether to leave the content out of the diff.
         type: bool
         default: false
+  edits:
+    description: Files of the distribution in which only single lines are changed. A file that is missing is created.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Absolute path.
+        type: str
+        required: true
+      lines:
+        description: The edits, made in this order.
+        type: list
+        elements: dict
+        required: true
+        suboptions:
+          match:
+            description: Regular expression of the lines that are replaced. It must match O(edits[].lines[].line) too.
+            type: str
+            required: true
+          line:
+            description: The one line that they become, or that is added to the end. Without it they are removed.
+            type: str
+            default: ""
   directories:
     description: Directories that must exist.
     type: list
@@ -77,6 +101,24 @@ options:
     description: Files, or shell patterns of files, that must not exist. Directories are never removed.
     type: list
     elements: str
+    default: []
+  keep_originals:
+    description: Whether to note what each file was before it was first changed, so that O(take_back) can undo it.
+    type: bool
+    default: false
+  take_back:
+    description:
+      - Files that are put back as they were before O(keep_originals) changed them first, or removed if there were none.
+        A file that somebody else has changed since is left alone, and so is one that was never changed here.
+    type: list
+    elements: str
+    default: []
+  sets:
+    description:
+      - Several sets of files in one call, each a transaction of its own with the other options of this module. They are
+        dealt with one after the other.
+    type: list
+    elements: dict
     default: []
   test:
     description: Command that must accept the whole configuration once it is written. Runs only if a file changed.
@@ -178,21 +220,97 @@ not_live:
   returned: success
   type: list
   elements: str
+left_alone:
+  description: Files of O(take_back) that somebody else has changed since.
+  returned: success
+  type: list
+  elements: str
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
 from ansible_collections.slipway.vps.plugins.module_utils.host import files as host_files
+from ansible_collections.slipway.vps.plugins.module_utils.host.edits import EditSpec, LineEdit
 
 OWNERSHIP = {
     "owner": {"type": "str", "default": "root"},
     "group": {"type": "str", "default": "root"},
 }
 
+OPTIONS: dict[str, Any] = {
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "path": {"type": "str", "required": True},
+            "content": {"type": "str", "required": True},
+            "mode": {"type": "str", "default": "0644"},
+            **OWNERSHIP,
+            "validate": {"type": "list", "elements": "str", "default": []},
+            "secret": {"type": "bool", "default": False, "no_log": False},
+        },
+    },
+    "edits": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "path": {"type": "str", "required": True},
+            "lines": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {"match": {"type": "str", "required": True}, "line": {"type": "str", "default": ""}},
+            },
+        },
+    },
+    "directories": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "path": {"type": "str", "required": True},
+            "mode": {"type": "str", "default": "0755"},
+            **OWNERSHIP,
+        },
+    },
+    "absent": {"type": "list", "elements": "str", "default": []},
+    "keep_originals": {"type": "bool", "default": False},
+    "take_back": {"type": "list", "elements": "str", "default": []},
+    "test": {"type": "list", "elements": "str", "default": []},
+    "apply": {"type": "list", "elements": "list", "default": []},
+    "live": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "argv": {"type": "list", "elements": "str", "required": True},
+            "expect": {"type": "str", "default": ""},
+        },
+    },
+    "revert": {
+        "type": "dict",
+        "options": {
+            "name": {"type": "str", "required": True},
+            "after": {"type": "int", "default": 60},
+            "first": {"type": "list", "elements": "list", "default": []},
+            "last": {"type": "list", "elements": "list", "default": []},
+        },
+    },
+}
+
 
 def file_spec(item: dict) -> host_files.FileSpec:
     return host_files.FileSpec(**{**item, "mode": octal(item["mode"]), "validate": tuple(item["validate"])})
+
+
+def edit_spec(item: dict) -> EditSpec:
+    return EditSpec(item["path"], tuple(LineEdit(**line) for line in item["lines"]))
 
 
 def directory_spec(item: dict) -> host_files.DirectorySpec:
@@ -203,7 +321,10 @@ def file_set(params: dict) -> host_files.FileSet:
     return host_files.FileSet(
         files=tuple(file_spec(item) for item in params["files"]),
         directories=tuple(directory_spec(item) for item in params["directories"]),
+        edits=tuple(edit_spec(item) for item in params["edits"]),
         absent=tuple(params["absent"]),
+        keep_originals=params["keep_originals"],
+        take_back=tuple(params["take_back"]),
         test=tuple(params["test"]),
         apply=commands(params["apply"]),
         live=tuple(host_files.LiveCheck(tuple(item["argv"]), item["expect"]) for item in params["live"]),
@@ -228,58 +349,23 @@ def octal(mode: str) -> int:
         ) from error
 
 
+def validated(params: dict) -> dict:
+    """One of the sets, with the defaults of what it leaves out."""
+    result = ArgumentSpecValidator(OPTIONS).validate(params)
+    if result.error_messages:
+        raise SlipwayError(f"One of the sets is not valid: {'; '.join(result.error_messages)}.")
+    return dict(result.validated_parameters)
+
+
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "files": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "path": {"type": "str", "required": True},
-                    "content": {"type": "str", "required": True},
-                    "mode": {"type": "str", "default": "0644"},
-                    **OWNERSHIP,
-                    "validate": {"type": "list", "elements": "str", "default": []},
-                    "secret": {"type": "bool", "default": False, "no_log": False},
-                },
-            },
-            "directories": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "path": {"type": "str", "required": True},
-                    "mode": {"type": "str", "default": "0755"},
-                    **OWNERSHIP,
-                },
-            },
-            "absent": {"type": "list", "elements": "str", "default": []},
-            "test": {"type": "list", "elements": "str", "default": []},
-            "apply": {"type": "list", "elements": "list", "default": []},
-            "live": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "argv": {"type": "list", "elements": "str", "required": True},
-                    "expect": {"type": "str", "default": ""},
-                },
-            },
-            "revert": {
-                "type": "dict",
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "after": {"type": "int", "default": 60},
-                    "first": {"type": "list", "elements": "list", "default": []},
-                    "last": {"type": "list", "elements": "list", "default": []},
-                },
-            },
-        },
+        argument_spec={**OPTIONS, "sets": {"type": "list", "elements": "dict", "default": []}},
         supports_check_mode=True,
     )
     try:
-        report = host_files.converge(file_set(module.params), check=module.check_mode)
+        report = host_files.Report()
+        for params in [module.params, *(validated(item) for item in module.params["sets"])]:
+            report += host_files.converge(file_set(params), check=module.check_mode)
     except SlipwayError as error:
         module.fail_json(msg=str(error), changed=False)
     module.exit_json(
@@ -288,6 +374,7 @@ def main() -> None:
         applied=report.applied,
         not_live=report.not_live,
         unproved=report.unproved,
+        left_alone=report.left_alone,
         diff=report.diff,
     )
 

@@ -17,6 +17,7 @@ import shlex
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as but
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ from typing import Any
 from ..common.errors import SlipwayError
 from ..common.files import remove, touch
 from ..common.process import CommandError, run
+from .edits import EditSpec, edited
+from .originals import DIRECTORY as ORIGINALS
+from .originals import Original, Originals, encoded, fingerprint
 from .revert import Revert, WayBack
 from .snapshot import Snapshot, replace
 
@@ -72,8 +76,11 @@ class FileSet:
     """What must be on disk, how it is tested as a whole, and what makes it live."""
 
     files: tuple[FileSpec, ...] = ()
+    edits: tuple[EditSpec, ...] = ()
     directories: tuple[DirectorySpec, ...] = ()
     absent: tuple[str, ...] = ()
+    keep_originals: bool = False
+    take_back: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
     apply: tuple[tuple[str, ...], ...] = ()
     live: tuple[LiveCheck, ...] = ()
@@ -88,10 +95,21 @@ class Report:
     not_live: list[str] = field(default_factory=list)
     # Whether a way back is armed, so that somebody has to prove the change.
     unproved: bool = False
+    left_alone: list[str] = field(default_factory=list)
 
     @property
     def changed(self) -> bool:
         return bool(self.changed_paths) or self.applied
+
+    def __add__(self, other: Report) -> Report:
+        return Report(
+            self.changed_paths + other.changed_paths,
+            self.diff + other.diff,
+            self.applied or other.applied,
+            self.not_live + other.not_live,
+            self.unproved or other.unproved,
+            self.left_alone + other.left_alone,
+        )
 
 
 class _NotBack(SlipwayError):
@@ -99,7 +117,12 @@ class _NotBack(SlipwayError):
 
 
 def converge(
-    wanted: FileSet, *, check: bool = False, pending_directory: str = PENDING_DIRECTORY, way_back: WayBack | None = None
+    wanted: FileSet,
+    *,
+    check: bool = False,
+    pending_directory: str = PENDING_DIRECTORY,
+    originals_directory: str = ORIGINALS,
+    way_back: WayBack | None = None,
 ) -> Report:
     """Make the host match `wanted`; with `check` only say what would change."""
     report = Report()
@@ -110,6 +133,8 @@ def converge(
         report.unproved = True
         if not check:
             way_back.postpone(wanted.revert)
+    originals = Originals(originals_directory)
+    wanted = _with_edits(_with_taken_back(wanted, originals, report))
     before = _plan(wanted, report)
     report.not_live = [shlex.join(item.argv) for item in wanted.live if not item.holds()]
     marker = _pending(wanted, pending_directory)
@@ -127,6 +152,7 @@ def converge(
             if must_apply:
                 _apply(wanted, before)
                 report.applied = True
+            _remember(wanted, before, originals)
     return report
 
 
@@ -148,6 +174,57 @@ def _way_back(wanted: FileSet, before: Sequence[Snapshot], way_back: WayBack | N
         if not armed_by_an_earlier_run:
             way_back.disarm()
         raise
+
+
+def _with_edits(wanted: FileSet) -> FileSet:
+    """Each edited file as a whole one, with the mode and owner that it has."""
+    return but(wanted, files=(*wanted.files, *(_edited_file(spec) for spec in wanted.edits)), edits=())
+
+
+def _edited_file(spec: EditSpec) -> FileSpec:
+    snapshot = Snapshot.take(spec.path)
+    if snapshot.content is None:
+        return FileSpec(spec.path, edited("", spec.lines))
+    try:
+        text = snapshot.content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SlipwayError(
+            f"{spec.path} is not a text in UTF-8, so no line of it can be changed.",
+            hint="Put the file of the distribution back and run the play again.",
+        ) from error
+    return _as_was(snapshot, edited(text, spec.lines))
+
+
+def _as_was(file: Snapshot | Original, content: str) -> FileSpec:
+    return FileSpec(file.path, content, file.mode, str(file.uid), str(file.gid))
+
+
+def _with_taken_back(wanted: FileSet, originals: Originals, report: Report) -> FileSet:
+    """What a control that is switched off left, back as it was; but not what somebody else has changed since."""
+    files, absent = list(wanted.files), list(wanted.absent)
+    for path in wanted.take_back:
+        original = originals.get(path)
+        if original is None:
+            continue
+        if original.written != fingerprint(Snapshot.take(path).content):
+            report.left_alone.append(path)
+        elif original.data is None:
+            absent.append(path)
+        else:
+            files.append(_as_was(original, original.data.decode("utf-8")))
+    return but(wanted, files=tuple(files), absent=tuple(absent))
+
+
+def _original(snapshot: Snapshot) -> Original:
+    return Original(snapshot.path, encoded(snapshot.content), snapshot.mode, snapshot.uid, snapshot.gid, written="")
+
+
+def _remember(wanted: FileSet, before: Sequence[Snapshot], originals: Originals) -> None:
+    for snapshot in before:
+        if snapshot.path in wanted.take_back:
+            originals.forget(snapshot.path)
+        elif wanted.keep_originals and not os.path.islink(snapshot.path):
+            originals.note(_original(snapshot), Snapshot.take(snapshot.path).content)
 
 
 def _plan(wanted: FileSet, report: Report) -> list[Snapshot]:
