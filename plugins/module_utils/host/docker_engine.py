@@ -122,15 +122,21 @@ def converge(wanted: Wanted, *, check: bool = False) -> Report:
         return report
     if report.how == RESTART:
         with undisturbed(wanted.locks, wanted.wait, report.why):
-            files.converge(replace(todo, apply=RESTARTING))
+            _apply(todo, RESTARTING)
     else:
-        files.converge(replace(todo, apply=(ENABLING,) if report.how == ENABLE else ()))
+        _apply(todo, (ENABLING,) if report.how == ENABLE else ())
         if report.how == RELOAD and not _reload():
             report.how, report.why = RESTART, f"{report.why}, and the Engine did not take it over without one"
             with undisturbed(wanted.locks, wanted.wait, report.why):
                 _run_all(RESTARTING)
     _remember(wanted.record, {**ours.dump(), LOADED: _digest(text)})
     return report
+
+
+def _apply(todo: files.FileSet, commands: tuple[tuple[str, ...], ...]) -> None:
+    """Write the files and run the commands; if one fails, the files are as they were and the Engine runs with them."""
+    if not files.converge(replace(todo, apply=commands)).applied:
+        _run_all(commands)  # no file changed
 
 
 def _remember(path: str, known: Mapping[str, Any]) -> None:
