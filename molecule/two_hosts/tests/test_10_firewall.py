@@ -184,3 +184,8 @@ def test_so_it_is_after_a_reboot(stranger: Stranger, published: Published) -> No
     while published.server.web.ask(f"api.{published.server.zone}", "/ready").status != 200:
         assert time.monotonic() < deadline, "Nginx did not get to its loopback ports within two minutes."
         time.sleep(1)
+
+
+def test_what_leaves_the_list_is_closed_again(stranger: Stranger, published: Published) -> None:
+    published.server.playbook("harden")
+    assert open_of(stranger, published) == set()

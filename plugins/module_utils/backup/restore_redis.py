@@ -168,6 +168,8 @@ def _load(todo: Plan, labels: Mapping[str, str] | None = None) -> dict[str, int]
             labels=dict(labels or {}),
             network_mode="none",
             user=f"{about.st_uid}:{about.st_gid}",
+            # A user of the host, also where those of containers are remapped: the files are the host's.
+            userns_mode="host",
             volumes={str(todo.place): {"bind": DATA, "mode": "rw"}},
             detach=True,
         )

@@ -41,6 +41,7 @@ from . import (
     preflight,
     record,
     recovery,
+    remapping,
     retention,
     rotation,
     rules,
@@ -165,6 +166,7 @@ class Pipeline:
 
     def preflight(self) -> None:
         preflight.check(self.host, self.record, self.wish, self.current)
+        remapping.refuse(self.target.model, remapping.first_id(self.host.daemon))
 
     def pull(self) -> None:
         resolved = dict(self.record.images)

@@ -206,6 +206,8 @@ class Receiver:
                 tmpfs=dict.fromkeys(database.volumes, "size=1m"),
                 # Root without a single capability owns the spool, which nobody else may read.
                 user=ROOT,
+                # A user of the host, also where those of containers are remapped: the files are the host's.
+                userns_mode="host",
                 cap_drop=["ALL"],
                 security_opt=["no-new-privileges"],
                 read_only=True,

@@ -98,6 +98,8 @@ class Recovery:
                 name=self._place.name,
                 labels={LABEL: self._place.name},
                 user=f"{owner.st_uid}:{owner.st_gid}",
+                # A user of the host, also where those of containers are remapped: the files are the host's.
+                userns_mode="host",
                 network_mode="none",
                 volumes={
                     str(self._place.data): {"bind": DATA, "mode": "rw"},
