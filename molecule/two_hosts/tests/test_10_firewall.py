@@ -103,7 +103,7 @@ def link(server: Server) -> Iterator[Link]:
 @pytest.fixture(scope="module")
 def published(server: Server, link: Link) -> Iterator[Published]:
     server.vps.check_output(f"python3 -c '{TELL}'")
-    server.playbook("molecule/two_hosts/engine.yml")
+    server.playbook("molecule/shared/engine.yml")
     made = Published(server, (server.address, link.addresses(server)[1]))
     made.start()
     yield made

@@ -10,12 +10,15 @@ The programs need glibc 2.34 at most, so they run on Debian 12. `runc` alone doe
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 ENGINE = "5:26.1.5-1~debian.12~bookworm"
+# The same programs under an older number, to be pinned to.
+OLDER = "5:26.1.4-1~debian.12~bookworm"
 RENAMED = {
     "containerd": ("containerd.io", "1.7.24-1", "libc6 (>= 2.34), runc", "containerd, containerd.io"),
     "docker-cli": ("docker-ce-cli", ENGINE, "libc6 (>= 2.34)", "docker.io, docker-cli"),
@@ -58,8 +61,8 @@ def rewritten(control: str, fields: Mapping[str, str]) -> str:
     return "\n".join([*(f"{key}: {value}" for key, value in fields.items()), *kept]) + "\n"
 
 
-def repackage(package: str, work: Path, pool: Path) -> None:
-    name, version, depends, conflicts = RENAMED[package]
+def repackage(package: str, work: Path, pool: Path, version: str) -> None:
+    name, _version, depends, conflicts = RENAMED[package]
     run("apt-get", "download", package, cwd=work)
     tree = work / name
     run("dpkg-deb", "--raw-extract", str(next(work.glob(f"{package}_*.deb"))), str(tree))
@@ -105,9 +108,10 @@ def main() -> None:
     work, pool = Path("/tmp/work"), root / "dists" / suite / "pool"
     work.mkdir()
     pool.mkdir(parents=True)
-    for package in RENAMED:
-        repackage(package, work, pool)
-        run("rm", "-r", str(work / RENAMED[package][0]))
+    for package, (name, version, *_more) in RENAMED.items():
+        for number in (version, OLDER) if version == ENGINE else (version,):
+            repackage(package, work, pool, number)
+            shutil.rmtree(work / name)
     index(root, suite)
     sign(root, suite)
 
