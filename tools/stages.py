@@ -275,23 +275,27 @@ BACKUPS = "tests/unit/backup"
 # Scenarios
 
 # The first one boots the lab and takes its registry down for a while: beside it nothing but what needs no server. The
-# next two have visitors. The others run in three lanes that take equally long, because each of them often waits; those
-# that share a server are in one.
+# next two have visitors, and beside them is what mostly waits. The others run in three lanes that take equally long;
+# those that share a server are in one.
 FIRST = ("default", "releases", "broken_releases")
 STATIC = "what needs no server, and the first scenario"
+GROUPS = (STATIC, "visited", "scenarios")
 VISITED = {"group": "visited", "lane": "releases"}
+WAITING = {"group": "visited", "lane": "what mostly waits"}
 ONE_SERVER = {"group": "scenarios", "lane": "one server"}
 OTHERS = {"group": "scenarios", "lane": "other servers"}
-WAITING = {"group": "scenarios", "lane": "what mostly waits"}
+PEOPLE = {"group": "scenarios", "lane": "scanners and tenants"}
 PLACES: dict[str, dict[str, str]] = {
     "default": {"group": STATIC},
     "releases": VISITED,
     "broken_releases": {**VISITED, "lane": "broken releases"},
+    "access": WAITING,
     "bad_input": ONE_SERVER,
     "drift": ONE_SERVER,
     "day_two": ONE_SERVER,
     "host_bookworm": ONE_SERVER,
-    "tenants": WAITING,
+    "security": PEOPLE,
+    "tenants": PEOPLE,
 }
 
 
@@ -364,4 +368,4 @@ def all_stages() -> list[Stage]:
         Stage("unit tests of backups", partial(unit, "unit-backups", [BACKUPS]), minutes=40, **WAITING),
         Stage("oldest boto3", oldest_boto3, minutes=10, **WAITING),
     ]
-    return stages + scenario_stages() + waits
+    return sorted(stages + scenario_stages() + waits, key=lambda stage: GROUPS.index(stage.group))

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 
+
+# The short form has the same modules in the scenarios.
+@pytest.mark.long
 def test_targets_that_need_a_server(playbook: Any, web: Any) -> None:
     playbook("tests/integration/on_a_server.yml")
     assert web.ask("shop.test", "/health").status == 200
