@@ -130,9 +130,7 @@ def converge(
         way_back = WayBack(wanted.revert.name)
     if wanted.revert and way_back and way_back.armed():
         # An earlier run ended before it proved its change, and the files may already be what is wanted.
-        report.unproved = True
-        if not check:
-            way_back.postpone(wanted.revert)
+        report.unproved = check or way_back.postpone(wanted.revert)
     originals = Originals(originals_directory)
     wanted = _with_edits(_with_taken_back(wanted, originals, report))
     before = _plan(wanted, report)
@@ -275,6 +273,12 @@ def _file_diff(spec: FileSpec, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _compare_directory(spec: DirectorySpec, report: Report) -> None:
+    if spec.owner not in ("root", "0") and os.path.islink(spec.path):
+        # Its owner could let root write anywhere, into the keys of others for instance.
+        raise SlipwayError(
+            f"{spec.path} should belong to {spec.owner} and is a symbolic link to {os.readlink(spec.path)}.",
+            hint="Look at it, remove the link and run the play again.",
+        )
     after = f"mode {spec.mode:04o}, owner {spec.owner}, group {spec.group}\n"
     try:
         status = os.stat(spec.path)

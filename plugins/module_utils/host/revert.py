@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ class WayBack:
 
     def arm(self, revert: Revert, before: Sequence[Snapshot], apply: Sequence[Command]) -> None:
         """Of files that an earlier, unproved change has saved already, the older content is the one to go back to."""
-        self._stop_timer()
+        self._settle()
         saved = read_json(self._saved, []) if self.armed() else []
         if not saved:
             shutil.rmtree(self._store, ignore_errors=True)
@@ -93,14 +94,16 @@ class WayBack:
         write_atomic(self._script, self._restore(revert, saved, apply), 0o600)
         self._start_timer(revert.after)
 
-    def postpone(self, revert: Revert) -> None:
-        """Let the time begin anew: somebody has come back to prove the change."""
-        self._stop_timer()
-        self._start_timer(revert.after)
+    def postpone(self, revert: Revert) -> bool:
+        """Let the time begin anew: somebody has come back to prove the change. False if it was too late for that."""
+        self._settle()
+        if self.armed():
+            self._start_timer(revert.after)
+        return self.armed()
 
     def keep(self) -> None:
         """Somebody got in with the new files, so they stay."""
-        self._stop_timer()
+        self._settle()
         if not self.armed():
             raise SlipwayError(
                 f"There is no unproved change of {self.name} on this host: it was taken back before it was proved, or "
@@ -110,7 +113,7 @@ class WayBack:
         self.disarm()
 
     def disarm(self) -> None:
-        self._stop_timer()
+        self._settle()
         # From here on nothing is put back any more, whatever happens to this process.
         remove(self._script)
         self._systemctl("disable", "--quiet", f"{self.unit}.timer", check=False)
@@ -161,15 +164,22 @@ class WayBack:
         self._systemctl("daemon-reload")
         self._systemctl("enable", "--quiet", "--now", f"{self.unit}.timer")
 
-    def _stop_timer(self) -> None:
-        """After this the timer does not begin to restore; what it has begun is waited for by nobody."""
+    def _settle(self) -> None:
+        """After this the timer does not begin to restore, and what it had begun is done."""
         self._systemctl("stop", f"{self.unit}.timer", check=False)
+        deadline = time.monotonic() + TIMEOUT
+        while self._restoring():
+            if time.monotonic() > deadline:
+                raise SlipwayError(
+                    "Nobody proved the last change in time, so this host is putting back what was there before, and "
+                    "does not come to an end with it.",
+                    hint=f"Look at journalctl --unit {self.unit} on the host.",
+                )
+            time.sleep(0.2)
+
+    def _restoring(self) -> bool:
         state = run(["systemctl", "is-active", f"{self.unit}.service"], timeout=TIMEOUT, check=False).stdout.strip()
-        if state in ("activating", "active", "reloading", "deactivating"):
-            raise SlipwayError(
-                "Nobody proved the last change in time, so this host is just putting back what was there before.",
-                hint="Run the play again in a few seconds.",
-            )
+        return state in ("activating", "active", "reloading", "deactivating")
 
     @staticmethod
     def _systemctl(*words: str, check: bool = True) -> None:

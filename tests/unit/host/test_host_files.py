@@ -144,3 +144,15 @@ def test_a_directory_is_never_mistaken_for_a_file(tmp_path: Path) -> None:
 def test_an_owner_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(SlipwayError, match="no such user or group"):
         converge(FileSet(files=(spec(tmp_path / "a", "x\n", owner="nobody-of-that-name"),)), tmp_path)
+
+
+def test_a_directory_of_a_user_is_no_link_to_somewhere_else(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / ".ssh").symlink_to(tmp_path / "elsewhere")
+    wanted = FileSet(
+        files=(spec(tmp_path / ".ssh" / "authorized_keys", "key\n"),),
+        directories=(DirectorySpec(str(tmp_path / ".ssh"), 0o700, owner="nobody", group="0"),),
+    )
+    with pytest.raises(SlipwayError, match="is a symbolic link to"):
+        converge(wanted, tmp_path)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
