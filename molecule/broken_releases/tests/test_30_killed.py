@@ -147,9 +147,7 @@ def test_docker_restarts_in_the_middle_of_a_release(server: Server, crash: Crash
     assert [sample for sample in load.report.samples if sample.due > recovered and sample.reason] == []
 
 
-@pytest.mark.parametrize(
-    ("phase", "verb"), [("start", "stop"), pytest.param("drain", "kill", marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize(("phase", "verb"), [("start", "stop"), pytest.param("drain", "kill", marks=pytest.mark.long)])
 def test_the_server_goes_down_and_comes_back_without_registry_and_controller(
     server: Server, crash: Crash, phase: str, verb: str
 ) -> None:

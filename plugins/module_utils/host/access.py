@@ -63,7 +63,7 @@ class Wish:
     rsa_bits: int = 0
 
 
-Lookup = Callable[[str], pwd.struct_passwd | None]
+Lookup = Callable[[str], "pwd.struct_passwd | None"]
 
 
 def lookup(name: str) -> pwd.struct_passwd | None:

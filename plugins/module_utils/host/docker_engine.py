@@ -22,6 +22,7 @@ from ..common.lock import FileLock
 from ..common.process import run
 from . import daemon_json, files
 from .daemon_json import Ours
+from .snapshot import Snapshot
 
 DOCKER = "docker.service"
 CONTAINERD = "containerd.service"
@@ -104,7 +105,7 @@ class Unit:
 
 def converge(wanted: Wanted, *, check: bool = False) -> Report:
     """Make daemon.json and the Engine be what is wanted; with `check` only say what would be done."""
-    before = files.Snapshot.take(wanted.path)
+    before = Snapshot.take(wanted.path)
     current = daemon_json.parse(before.text(), wanted.path)
     record = read_json(wanted.record, {})
     merged, ours = daemon_json.merge(current, wanted.options, Ours.load(record))
@@ -256,7 +257,7 @@ def with_range(text: str, first: int, path: str) -> str:
 
 
 def _read(path: str) -> str:
-    return files.Snapshot.take(path).text()
+    return Snapshot.take(path).text()
 
 
 def _refuse_hidden_data(*, remapped: bool) -> None:
