@@ -55,6 +55,10 @@ TEST_COMMANDS = {
     "openssl": ["openssl"],
     "redis-check-rdb": ["redis-tools"],
 }
+TEST_SERVERS = {
+    "pgbouncer": ["pgbouncer"],
+    "nginx": ["nginx", "libnginx-mod-http-brotli-filter", "libnginx-mod-http-brotli-static"],
+}
 # docker-cli is part of docker.io on Debian 12 and a package of its own on Debian 13.
 OPTIONAL = {"docker-cli"}
 
@@ -195,9 +199,10 @@ def install_postgresql() -> None:
         config.write_text(before)
 
 
-def install_pgbouncer() -> None:
-    """Its program, for poolers that tests start themselves; the package must not start one of its own."""
-    if find_command("pgbouncer"):
+def install_servers() -> None:
+    """Programs of servers that tests start themselves; the packages must not start servers of their own."""
+    wanted = missing_packages(TEST_SERVERS)
+    if not wanted:
         return
     policy = Path("/usr/sbin/policy-rc.d")
     forbid = os.geteuid() == 0 and not policy.exists()
@@ -205,12 +210,13 @@ def install_pgbouncer() -> None:
         policy.write_text("#!/bin/sh\nexit 101\n")
         policy.chmod(0o755)
     try:
-        install(["pgbouncer"])
+        install(wanted)
     finally:
         if forbid:
             policy.unlink()
     if find_command("systemctl"):
-        subprocess.run(["systemctl", "disable", "--quiet", "pgbouncer.service"], check=False, capture_output=True)
+        units = [f"{name}.service" for name in TEST_SERVERS]
+        subprocess.run(["systemctl", "disable", "--quiet", *units], check=False, capture_output=True)
 
 
 def link_redis() -> None:
@@ -406,7 +412,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--without-docker", action="store_true", help="do not start Docker Engine")
     parser.add_argument(
-        "--for-tests", action="store_true", help="also install what the tests start: PostgreSQL, PgBouncer, Redis, age"
+        "--for-tests", action="store_true", help="also install what the tests start: PostgreSQL, PgBouncer, Redis, Nginx, age"
     )
     options = parser.parse_args()
     started = time.monotonic()
@@ -415,7 +421,7 @@ def main() -> int:
         install_packages(COMMANDS | TEST_COMMANDS if options.for_tests else COMMANDS)
         if options.for_tests:
             install_postgresql()
-            install_pgbouncer()
+            install_servers()
             link_redis()
         version = ".".join(map(str, sys.version_info[:3]))
         step(
