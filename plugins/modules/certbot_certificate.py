@@ -17,6 +17,9 @@ description:
     certificates later on.
   - What was asked and what became of it is noted in C(/var/lib/slipway/certificates). A certificate that the authority's
     limits do not allow yet is not asked for, and its C(error) says when it may be.
+  - Nginx serves with copies in C(/etc/nginx/slipway/certificates), which are replaced only by a certificate and a key that
+    belong together. What is damaged of certbot's own files is mended from its archive or, if nothing there is whole, moved
+    to C(/etc/letsencrypt/slipway-set-aside) and obtained anew; the account is kept.
   - A certificate that is refused does not stop the others. Its C(error) names the domain, what the authority said and what
     to do next.
 author: Slipway contributors (!UNKNOWN)
@@ -94,6 +97,18 @@ options:
       failures:
         description: Failed proofs of one name, an hour. Let's Encrypt's is 5.
         type: int
+  grace_days:
+    description:
+      - An authority that cannot be reached is a warning as long as Nginx has a certificate for all of the names with so many
+        days left, and a failure otherwise.
+    type: int
+    default: 7
+  renewal_info:
+    description:
+      - Whether the authority is asked if it wants a certificate replaced before its time, as it does with a revoked one (RFC
+        9773). That is one request for each of the certificates, without an account, and none if there are more than 50.
+    type: bool
+    default: true
   acme_directory:
     description: Directory address of the certificate authority.
     type: str
@@ -198,6 +213,9 @@ certificates:
     error:
       description: Why it could not be obtained, and what to do next. Empty if it could.
       type: str
+    warning:
+      description: Why it could not be obtained, if what is there serves for at least O(grace_days) days.
+      type: str
     problems:
       description: What the authority said, by domain, each with C(domain), C(kind) and C(detail).
       type: list
@@ -206,10 +224,12 @@ certificates:
       description: End of the certificate that is now live, in UTC.
       type: str
     certificate:
-      description: Path of its chain. It is given as well when another one was refused and this one goes on serving.
+      description:
+        - Path of the file that Nginx serves with, which has its chain and its key. It is given as well when another one was
+          refused and this one goes on serving.
       type: str
     certificate_key:
-      description: Path of its key.
+      description: The same path.
       type: str
 failed_certificates:
   description: Names of the certificates that could not be obtained.
@@ -223,7 +243,18 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.vps.plugins.module_utils.certbot import engine, model
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
 
-SETTINGS = ("email", "webroot", "key_type", "elliptic_curve", "timeout", "challenge", "dns", "limits")
+SETTINGS = (
+    "email",
+    "webroot",
+    "key_type",
+    "elliptic_curve",
+    "timeout",
+    "challenge",
+    "dns",
+    "limits",
+    "grace_days",
+    "renewal_info",
+)
 
 
 def diff(steps: list, outcomes: list[engine.Outcome]) -> list[dict[str, str]]:
@@ -258,6 +289,9 @@ def converge(module: AnsibleModule) -> None:
         "failed_certificates": failed,
         "diff": diff(steps, outcomes),
     }
+    for outcome in outcomes:
+        if outcome.warning:
+            module.warn(outcome.warning)
     errors = " ".join(dict.fromkeys(outcome.error for outcome in outcomes if outcome.error))
     if errors and params["on_error"] == "fail":
         module.fail_json(msg=errors, **result)
@@ -301,6 +335,8 @@ def main() -> None:
                     "failures": {"type": "int"},
                 },
             },
+            "grace_days": {"type": "int", "default": 7},
+            "renewal_info": {"type": "bool", "default": True},
             "acme_directory": {"type": "str", "default": model.LETS_ENCRYPT},
             "email": {"type": "str", "default": ""},
             "webroot": {"type": "path", "default": "/var/www/letsencrypt"},

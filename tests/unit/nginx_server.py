@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A real Nginx for tests: what role nginx writes, in a directory and on ports of its own, and an application behind it."""
+"""A real Nginx for tests: what role nginx writes, on ports of its own, and an application behind it."""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -126,7 +127,18 @@ def certificate(path: Path, *names: str) -> None:
     key, chain = path.with_suffix(".key"), path.with_suffix(".crt")
     subprocess.run(
         [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "9"),
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-days",
+                "9",
+            ),
             *("-subj", f"/CN={names[0]}", "-addext", f"subjectAltName={','.join(f'DNS:{name}' for name in names)}"),
             *("-keyout", str(key), "-out", str(chain)),
         ],
@@ -169,7 +181,9 @@ class Nginx:
 
     def sites(self, *sites: Mapping[str, Any]) -> None:
         for site in sites:
-            pair = self.directory / "etc/nginx/slipway/certificates" / f"{site.get('certificate_name', site['name'])}.pem"
+            pair = (
+                self.directory / "etc/nginx/slipway/certificates" / f"{site.get('certificate_name', site['name'])}.pem"
+            )
             if not pair.exists():
                 certificate(pair, *site["server_names"][:50])
         self.write("etc/nginx/slipway/sites/sites.conf", self.role.text("sites.conf.j2", nginx_sites=[*sites]))
@@ -188,7 +202,7 @@ class Nginx:
         said = self.check()
         assert said.returncode == 0, said.stderr
         self._process = subprocess.Popen(self._argv("-g", "daemon off;"), stdin=subprocess.DEVNULL)
-        self._until(lambda: self._listens())
+        self._until(self._listens)
 
     def _listens(self) -> bool:
         with socket.socket() as probe:
@@ -267,10 +281,8 @@ def exchange(
     connection.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
     if body:
         # One that is refused is not read to its end.
-        try:
+        with contextlib.suppress(ConnectionError):
             connection.sendall(body)
-        except ConnectionError:
-            pass
     answer = http.client.HTTPResponse(connection)
     answer.begin()
     named: dict[str, list[str]] = {}

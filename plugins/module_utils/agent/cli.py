@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from ..backup import commands as backup
 from ..backup.wal import commands as wal
+from ..certbot import commands as certificates
 from ..common.errors import SlipwayError
 from ..common.terminal import complain, say
 from ..common.version import __version__
@@ -25,7 +26,7 @@ from ..release import data_commands as data
 from ..tenancy import commands as tenancy
 from . import jobs
 
-DOMAINS = (operations, release, data, tenancy, backup, wal, recover, probe)
+DOMAINS = (operations, release, data, tenancy, certificates, backup, wal, recover, probe)
 
 
 def handlers() -> dict[str, jobs.Handler]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..common.errors import SlipwayError
 from ..common.validate import domain
+from . import pair
 from .limits import Limits
 
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
@@ -53,6 +54,12 @@ class Settings:
     dns: Answers = field(default_factory=Answers)
     limits: Limits = field(default_factory=Limits)
     ledger: str = LEDGER
+    # where the copies are that Nginx serves with
+    serving: str = pair.DIRECTORY
+    # with fewer days left than this, an authority that is away is a failure
+    grace_days: int = 7
+    # whether the authority is asked if it wants a certificate replaced before its time
+    renewal_info: bool = False
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Settings:

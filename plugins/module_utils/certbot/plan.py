@@ -21,22 +21,61 @@ class Plan:
     argv: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
     pause: int = 0
+    # what was found, and whether Nginx has a copy of any certificate of that name
+    found: Lineage | None = None
+    served: bool = False
 
     @property
     def changed(self) -> bool:
         return bool(self.reasons)
 
+    @property
+    def relink(self) -> int:
+        return self.found.relink if self.found else 0
 
-def plan(wanted: Certificate, found: Lineage | None, settings: Settings, now: datetime) -> Plan:
-    before = tuple(sorted(found.domains)) if found else ()
+    @property
+    def is_broken(self) -> bool:
+        return bool(self.found and self.found.fault)
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What Nginx has of a certificate: whether it is what is live, and its names."""
+
+    current: bool = True
+    domains: frozenset[str] = frozenset()
+    exists: bool = True
+
+
+def plan(
+    wanted: Certificate,
+    found: Lineage | None,
+    settings: Settings,
+    now: datetime,
+    copy: Copy | None = None,
+    *,
+    wish: str = "",
+) -> Plan:
+    copy = copy or Copy()
+    usable = found if found and not found.fault else None
+    before = tuple(sorted(usable.domains if usable else copy.domains))
+    argv: tuple[str, ...] = ()
     if not wanted.present:
-        return Plan(wanted, ("no longer wanted",), delete(wanted, settings), before) if found else Plan(wanted)
+        if not found and not copy.exists:
+            return Plan(wanted)
+        argv = delete(wanted, settings) if usable else ()
+        return Plan(wanted, ("no longer wanted",), argv, before, found=found, served=copy.exists)
     way = method(wanted, settings)
-    reasons = tuple(issue_reasons(wanted, found, settings, way, now))
-    if not reasons:
-        return Plan(wanted, before=before)
-    same_names = found is not None and found.domains == set(wanted.domains)
-    return Plan(wanted, reasons, certonly(wanted, settings, way, force=same_names), before, way.pause)
+    reasons = issue_reasons(wanted, found, settings, way, now)
+    reasons += [wish] if wish else []
+    if reasons:
+        same_names = usable is not None and usable.domains == set(wanted.domains)
+        argv = certonly(wanted, settings, way, force=same_names)
+    if found and found.relink:
+        reasons.append("what is live of it is damaged")
+    elif not reasons and not copy.current:
+        reasons.append("Nginx has not been given it yet")
+    return Plan(wanted, tuple(reasons), argv, before, way.pause, found, copy.exists)
 
 
 def issue_reasons(
@@ -44,6 +83,8 @@ def issue_reasons(
 ) -> list[str]:
     if found is None:
         return ["there is none yet"]
+    if found.fault:
+        return [found.fault]
     reasons = []
     if added := sorted(set(wanted.domains) - found.domains):
         reasons.append(f"it lacks {', '.join(added)}")

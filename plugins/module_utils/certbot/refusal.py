@@ -23,6 +23,15 @@ NO_PLUGIN = re.compile(r"The requested (?P<plugin>dns-\S+) plugin does not appea
 TXT = re.compile(r"adding (?:the )?TXT record: (?P<detail>.+)")
 BUSY = "Another instance of Certbot is already running"
 TRANSIENT = ("urn:ietf:params:acme:error:badNonce", "urn:ietf:params:acme:error:serverInternal")
+UNREACHABLE = (
+    "Max retries exceeded",
+    "Connection refused",
+    "Connection aborted",
+    "NameResolutionError",
+    "Read timed out",
+    "503 Server Error",
+    "502 Server Error",
+)
 HINTS = {
     "dns": "Create an A or AAAA record for the name that points to this host, wait until it is known, and run again.",
     "connection": "Open port 80 of this host to the internet (firewall, provider's network rules) and run again.",
@@ -58,6 +67,12 @@ def is_transient(output: str) -> bool:
     return any(kind in output for kind in TRANSIENT)
 
 
+def is_away(output: str) -> bool:
+    """Whether the authority could not be asked, or stumbled itself: it has said nothing about the names."""
+    trusted = "CERTIFICATE_VERIFY_FAILED" not in output and "certificate verify failed" not in output
+    return trusted and (is_transient(output) or any(sign in output for sign in UNREACHABLE))
+
+
 def refusal(name: str, output: str) -> SlipwayError:
     """The error to raise when certbot ended with a failure over certificate `name`."""
     found = problems(output)
@@ -82,7 +97,7 @@ def refusal(name: str, output: str) -> SlipwayError:
     return SlipwayError(
         f"The certificate {name} was not obtained: {reason.rstrip('.')}.",
         hint=HINTS.get(kind, _hint(output)),
-        details={"retry_at": _retry_at(output)},
+        details={"retry_at": _retry_at(output), "away": is_away(output)},
     )
 
 
@@ -104,6 +119,6 @@ def _hint(output: str) -> str:
         return f"Install the package python3-certbot-{found['plugin']}, as role letsencrypt does."
     if "CERTIFICATE_VERIFY_FAILED" in output or "certificate verify failed" in output:
         return "The ACME server's own certificate is not trusted: set letsencrypt_ca_file to its authority's file."
-    if "Max retries exceeded" in output or "Connection refused" in output or "NameResolutionError" in output:
+    if is_away(output):
         return "Check that this host reaches the address in letsencrypt_acme_directory."
     return DEFAULT_HINT

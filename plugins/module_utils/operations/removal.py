@@ -24,6 +24,7 @@ from ..backup.metrics import file_name as metrics_file
 from ..backup.restoration import RESTORED
 from ..backup.spec import STATE_DIRECTORY
 from ..backup.wal.options import SPOOL_DIRECTORY
+from ..certbot import pair
 from ..common import validate
 from ..common.errors import SlipwayError
 from ..common.files import read_json, remove, write_atomic
@@ -230,6 +231,7 @@ def _take(host: Host, found: list[Thing]) -> None:
     for thing in found:
         if thing.kind == "certificate":
             run(["certbot", "delete", "--non-interactive", "--cert-name", thing.name], timeout=CERTBOT_SECONDS)
+            pair.withdraw(pair.path(pair.DIRECTORY, thing.name))
     host.daemon.remove_volumes([thing.name for thing in found if thing.kind == "volume"])
     _files([thing for thing in found if thing not in before_docker])
     _keys()

@@ -192,7 +192,7 @@ class Sites:
 
     def _is_certified(self, site: Site) -> bool:
         """Whether there is nothing to ask for: a host may have lost its note of what it serves."""
-        return site.shared or not any(plan.changed for plan in self._certificate(site))
+        return site.shared or not any(plan.argv for plan in self._certificate(site))
 
     def _publish(self) -> None:
         """All sites in one file and, if it changed, one reload."""

@@ -178,3 +178,28 @@ def test_settings_are_read_from_what_a_role_describes() -> None:
     assert (settings.dns.plugin, settings.dns.propagation, settings.dns.auth_hook) == ("rfc2136", 60, "")
     assert (settings.limits.orders, settings.limits.duplicates) == (7, 0)
     assert Settings.from_dict({}).limits.duplicates == 5
+
+
+# damage, and the authority's own wish
+
+
+def test_a_broken_one_is_obtained_anew_and_one_that_can_be_mended_is_not_asked_for() -> None:
+    broken = plan(WANTED, lineage(fault="its renewal settings cannot be read"), SETTINGS, NOW)
+    assert broken.reasons == ("its renewal settings cannot be read",)
+    # For certbot it is a new one: there is nothing left that could be forced.
+    assert broken.argv and "--force-renewal" not in broken.argv
+    mended = plan(WANTED, lineage(relink=3), SETTINGS, NOW)
+    assert (mended.reasons, mended.argv) == (("what is live of it is damaged",), ())
+    both = plan(WANTED, lineage(relink=3, key_type="rsa"), SETTINGS, NOW)
+    assert both.reasons == ("its key is RSA", "what is live of it is damaged") and both.argv
+
+
+def test_what_the_authority_wants_replaced_is() -> None:
+    step = plan(WANTED, lineage(), SETTINGS, NOW, wish="the authority wants it replaced at once")
+    assert step.reasons == ("the authority wants it replaced at once",)
+    assert "--force-renewal" in step.argv
+
+
+def test_a_broken_one_that_is_no_longer_wanted_is_nothing_for_certbot() -> None:
+    step = plan(Certificate("shop", (), present=False), lineage(fault="its certificate cannot be read"), SETTINGS, NOW)
+    assert step.changed and step.argv == ()

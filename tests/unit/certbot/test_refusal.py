@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 import pytest
 
 from ansible_collections.slipway.vps.plugins.module_utils.certbot.refusal import (
+    is_away,
     is_busy,
     is_transient,
     problems,
@@ -103,3 +104,19 @@ def test_a_zone_that_may_not_be_changed_is_told_with_what_the_name_server_said()
     error = refusal("wildcard-shop", text)
     assert error.message.endswith("could not be set: The peer didn't like the signature we sent.")
     assert "letsencrypt_dns_credentials" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("output", "away"),
+    [
+        ("HTTPSConnectionPool(host='acme.test', port=443): Max retries exceeded with url: /directory", True),
+        ("ConnectionError: ('Connection aborted.', RemoteDisconnected())", True),
+        ("requests.exceptions.HTTPError: 503 Server Error: Service Unavailable for url", True),
+        ("urn:ietf:params:acme:error:serverInternal :: The server experienced an internal error", True),
+        ("Max retries exceeded (Caused by SSLError: CERTIFICATE_VERIFY_FAILED)", False),
+        ("urn:ietf:params:acme:error:rateLimited :: too many", False),
+        (REPORT.format(domain="a.test", kind="dns", detail="NXDOMAIN"), False),
+    ],
+)
+def test_an_authority_that_could_not_be_asked_has_refused_nothing(output: str, away: bool) -> None:
+    assert is_away(output) == away

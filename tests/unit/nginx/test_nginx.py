@@ -115,7 +115,10 @@ def reached(nginx: Nginx, headers: dict[str, str], path: str = "/") -> dict[str,
         {},
         {"nginx_trusted_proxies": ["10.0.0.0/8", "2001:db8::/32"], "nginx_ipv6": True},
         {"nginx_gzip": False, "nginx_brotli": False, "nginx_log_request_details": False, "nginx_hsts_max_age": 0},
-        {"nginx_connections_per_address": 64, "nginx_security_headers": {"Content-Security-Policy": "default-src 'self'"}},
+        {
+            "nginx_connections_per_address": 64,
+            "nginx_security_headers": {"Content-Security-Policy": "default-src 'self'"},
+        },
         {"nginx_http_extra": "map $host $mine {\n    default 1;\n}"},
     ],
     ids=["defaults", "proxies", "without", "limits", "extra"],
@@ -281,7 +284,11 @@ def test_a_body_beyond_the_route_s_limit_is_refused_before_the_application_sees_
 
 @pytest.mark.parametrize(
     ("path", "headers", "status"),
-    [("/", {"Cookie": "x" * 9000}, 400), ("/" + "x" * 9000, {}, 414), ("/", {f"X-{n}": "x" * 4000 for n in range(9)}, 400)],
+    [
+        ("/", {"Cookie": "x" * 9000}, 400),
+        ("/" + "x" * 9000, {}, 414),
+        ("/", {f"X-{n}": "x" * 4000 for n in range(9)}, 400),
+    ],
     ids=["one", "path", "many"],
 )
 def test_an_oversized_header_is_refused(nginx: Nginx, path: str, headers: dict[str, str], status: int) -> None:

@@ -23,7 +23,7 @@ from ansible_collections.slipway.vps.plugins.module_utils.tenancy import (
     sites,
 )
 
-from ..certbot.test_lineage import RENEWAL, certificate
+from ..certbot.test_lineage import kept
 from .conftest import PRODUCTS
 
 ORDERS = {"name": "0002_orders.sql", "sql": "CREATE TABLE orders ()"}
@@ -80,6 +80,7 @@ class Host:
             "certbot": {
                 "config_dir": str(self.directory / "letsencrypt"),
                 "ledger": str(self.directory / "ledger"),
+                "serving": str(self.directory / "serving"),
                 "server": "https://acme.test/",
             },
             **more,
@@ -87,11 +88,7 @@ class Host:
 
     def certify(self, name, domain):
         """What certbot leaves when it has obtained a certificate."""
-        place = self.directory / "letsencrypt"
-        certificate(place / "live" / name, domain)
-        (place / "renewal").mkdir(exist_ok=True)
-        text = RENEWAL.replace("https://acme.test/dir?a=b", "https://acme.test/")
-        (place / "renewal" / f"{name}.conf").write_text(text)
+        kept(self.directory / "letsencrypt", name, domain, server="https://acme.test/")
 
     def site_file(self):
         path = self.directory / "sites" / "sign-ups-shop.conf"
