@@ -412,7 +412,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--without-docker", action="store_true", help="do not start Docker Engine")
     parser.add_argument(
-        "--for-tests", action="store_true", help="also install what the tests start: PostgreSQL, PgBouncer, Redis, Nginx, age"
+        "--for-tests",
+        action="store_true",
+        help="also install what the tests start: PostgreSQL, PgBouncer, Redis, Nginx, age",
     )
     options = parser.parse_args()
     started = time.monotonic()

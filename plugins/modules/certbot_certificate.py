@@ -238,6 +238,8 @@ failed_certificates:
   elements: str
 """
 
+from pathlib import Path
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.slipway.vps.plugins.module_utils.certbot import engine, model
@@ -284,7 +286,8 @@ def converge(module: AnsibleModule) -> None:
     outcomes = engine.converge(settings, steps, check=module.check_mode)
     failed = [outcome.name for outcome in outcomes if outcome.error]
     result = {
-        "changed": any(outcome.changed for outcome in outcomes),
+        # One that an earlier run replaced without living to see Nginx reloaded counts as well.
+        "changed": any(outcome.changed for outcome in outcomes) or Path(settings.renewed).exists(),
         "certificates": [outcome.as_dict() for outcome in outcomes],
         "failed_certificates": failed,
         "diff": diff(steps, outcomes),

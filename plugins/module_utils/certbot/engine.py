@@ -15,6 +15,7 @@ from subprocess import TimeoutExpired
 from typing import Any
 
 from ..common.errors import SlipwayError
+from ..common.files import touch
 from ..common.process import CommandError, run
 from ..host.preflight import resolve
 from . import lineage, pair, refusal, renewal_info, repair, suffix
@@ -106,6 +107,8 @@ def _one(settings: Settings, step: Plan, check: bool) -> Outcome:
             outcome.changed = copy.exists() and copy.read_bytes() != before
         after = copy.read_bytes() if copy.exists() else b""
         outcome.replaced = step.served and (check or after != before)
+        if outcome.replaced and not check:
+            touch(settings.renewed)
     if step.certificate.present and pair.is_good(copy):  # also with an error: what is live goes on serving
         outcome.not_after = (_look(copy)[1] if step.changed or not step.found else step.found.not_after).isoformat()
         outcome.certificate = outcome.certificate_key = str(copy)

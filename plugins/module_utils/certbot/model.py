@@ -56,6 +56,8 @@ class Settings:
     ledger: str = LEDGER
     # where the copies are that Nginx serves with
     serving: str = pair.DIRECTORY
+    # a file that is there until Nginx has read a replaced copy: certbot's post hook reloads it then
+    renewed: str = pair.RENEWED
     # with fewer days left than this, an authority that is away is a failure
     grace_days: int = 7
     # whether the authority is asked if it wants a certificate replaced before its time

@@ -17,6 +17,7 @@ from pathlib import Path
 from ..common.files import remove, write_atomic
 
 DIRECTORY = "/etc/nginx/slipway/certificates"
+RENEWED = "/run/slipway-certificates-renewed"
 MODE = 0o600
 
 

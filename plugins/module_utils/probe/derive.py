@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..certbot.pair import DIRECTORY
 from ..release import nginx, spec
 from ..release.expectation import Expectation
 
@@ -129,6 +130,10 @@ def _certificates(sites: Sequence[Site], variables: Variables) -> Iterator[dict[
     for host in dict.fromkeys(site.host for site in sites):
         probe = {"name": f"certificate of {host}", "type": "tls", "target": host, "address": LOOPBACK, "group": INSIDE}
         yield _filled(probe, ca_file=variables.get("health_ca_file"), **limits)
+    if variables.get("health_certificates"):
+        # Also those of sign-ups and of sites that no variable here names.
+        probe = {"name": "certificates of this host", "type": "certificates", "target": DIRECTORY, "group": INSIDE}
+        yield _filled(probe, **limits)
 
 
 def _data_container(variables: Variables, service: str) -> str:

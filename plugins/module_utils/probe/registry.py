@@ -9,6 +9,7 @@ from __future__ import annotations
 from .types.backup_age import BackupAge
 from .types.backup_stored import BackupStored
 from .types.base import ProbeType
+from .types.certificates import Certificates
 from .types.command import Command
 from .types.container import Container
 from .types.disk import Disk
@@ -28,6 +29,7 @@ from .types.websocket import Websocket
 CLASSES: tuple[type[ProbeType], ...] = (
     BackupAge,
     BackupStored,
+    Certificates,
     Command,
     Container,
     Disk,

@@ -35,6 +35,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         config_dir=str(tmp_path / "etc"),
         ledger=str(tmp_path / "ledger"),
         serving=str(tmp_path / "serving"),
+        renewed=str(tmp_path / "renewed"),
     )
 
 
@@ -104,12 +105,14 @@ def test_nginx_is_given_what_is_live_and_then_nothing_is_done(host: Settings) ->
     first, again = run(host, SHOP), run(host, SHOP)
     assert (first.changed, first.replaced, first.reasons) == (True, False, ["Nginx has not been given it yet"])
     assert (again.changed, again.replaced, again.reasons) == (False, False, [])
+    assert not Path(host.renewed).exists()
     copy = Path(host.serving, "shop.pem")
     assert pair.is_current(copy, place.live)
     # A copy that somebody damaged is replaced, and Nginx has to read it again.
     copy.write_text("damaged")
     mended = run(host, SHOP)
     assert (mended.changed, mended.replaced) == (True, True)
+    assert Path(host.renewed).exists()
     assert pair.is_good(copy) and entries(host) == []
 
 

@@ -81,6 +81,7 @@ class Host:
                 "config_dir": str(self.directory / "letsencrypt"),
                 "ledger": str(self.directory / "ledger"),
                 "serving": str(self.directory / "serving"),
+                "renewed": str(self.directory / "renewed"),
                 "server": "https://acme.test/",
             },
             **more,
