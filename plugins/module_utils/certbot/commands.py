@@ -13,7 +13,7 @@ from pathlib import Path
 from ..common.errors import SlipwayError
 from ..common.process import run
 from ..common.terminal import say
-from . import lineage, pair, renewal_info
+from . import lineage, pair, renewal_info, stand_in
 
 CONFIG = Path("/etc/letsencrypt")
 RENEW = ("certbot", "renew", "--quiet", "--force-renewal", "--no-random-sleep-on-renew", "--cert-name")
@@ -28,6 +28,8 @@ def register(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     publish.set_defaults(func=_publish)
     check = verbs.add_parser("check", help="renew what its authority wants replaced before its time")
     check.set_defaults(func=_check)
+    restore = verbs.add_parser("restore", help="have each site's certificate in place before Nginx starts")
+    restore.set_defaults(func=_restore)
 
 
 def _publish(args: argparse.Namespace) -> int:
@@ -38,6 +40,12 @@ def _publish(args: argparse.Namespace) -> int:
             f"What is in {args.live} does not belong together, so Nginx goes on with the certificate that it has.",
             hint="Run playbooks/site.yml, which obtains it anew.",
         )
+    return 0
+
+
+def _restore(_args: argparse.Namespace) -> int:
+    for told in stand_in.restore(Path(pair.DIRECTORY), CONFIG / "live"):
+        say(told)
     return 0
 
 

@@ -27,8 +27,11 @@ UNREACHABLE = (
     "Max retries exceeded",
     "Connection refused",
     "Connection aborted",
+    "No route to host",
+    "Network is unreachable",
     "NameResolutionError",
-    "Read timed out",
+    "Temporary failure in name resolution",
+    "timed out",
     "503 Server Error",
     "502 Server Error",
 )

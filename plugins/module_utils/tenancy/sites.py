@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..certbot import engine as certbot
+from ..certbot import pair
 from ..certbot.model import HTTP, Certificate, Settings
 from ..certbot.plan import Plan
 from ..common import validate
@@ -128,9 +129,9 @@ class Sites:
         for site in self._wanted(rows, waiting, done):
             names.add(site.name)
             known = before.get(site.name)
-            same = known is not None and known["host"] == site.host
+            same = known is not None and known["host"] == site.host and self._has_copy(site)
             later = site.identity in waiting or time.monotonic() >= until
-            if known == site.as_dict() or (later and not same and not self._is_certified(site)):
+            if (known == site.as_dict() and same) or (later and not same and not self._is_certified(site)):
                 self.served.update({site.name: known} if known else {})
                 continue
             done.tried.add(site.identity)
@@ -193,6 +194,10 @@ class Sites:
     def _is_certified(self, site: Site) -> bool:
         """Whether there is nothing to ask for: a host may have lost its note of what it serves."""
         return site.shared or not any(plan.argv for plan in self._certificate(site))
+
+    def _has_copy(self, site: Site) -> bool:
+        """Whether Nginx has something to serve it with."""
+        return site.shared or pair.path(self.settings.serving, site.name).exists()
 
     def _publish(self) -> None:
         """All sites in one file and, if it changed, one reload."""

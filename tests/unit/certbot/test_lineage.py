@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.slipway.vps.plugins.module_utils.certbot import lineage, pair, repair
+from ansible_collections.slipway.vps.plugins.module_utils.certbot import lineage, pair, repair, stand_in
 
 KINDS = ("cert", "chain", "fullchain", "privkey")
 SERVER = "https://acme.test/dir?a=b"
@@ -206,3 +206,22 @@ def test_what_does_not_belong_together_never_replaces_it(place: lineage.Place, t
         assert not pair.publish(copy, place.live)
     assert copy.read_text() == before
     assert not pair.is_current(copy, place.live)
+
+
+def test_before_nginx_starts_each_site_has_something_to_serve_with(place: lineage.Place, tmp_path: Path) -> None:
+    directory, sites, live = tmp_path / "certificates", tmp_path / "sites", place.config_dir / "live"
+    sites.mkdir()
+    for name in ("shop", "lost", "good"):
+        pem = f"{directory}/{name}.pem"
+        (sites / f"{name}.conf").write_text(
+            f"server {{\n    ssl_certificate {pem};\n    ssl_certificate_key {pem};\n}}\n"
+        )
+    good = pair.path(str(directory), "good")
+    assert pair.publish(good, place.live)
+    before = good.read_text()
+    told = list(stand_in.restore(directory, live, sites))
+    assert [line.partition(":")[0] for line in told] == ["lost", "shop"]
+    assert pair.is_current(pair.path(str(directory), "shop"), place.live)
+    assert pair.is_good(pair.path(str(directory), "lost"))
+    assert good.read_text() == before
+    assert list(stand_in.restore(directory, live, sites)) == []

@@ -324,6 +324,18 @@ def test_a_lost_note_of_what_is_served_takes_nobody_off_line(host):
     assert host.site_file() == text
 
 
+def test_a_certificate_that_nginx_has_not_been_given_is(host):
+    """Served by an earlier version, or somebody removed it."""
+    host.serve_hosts()
+    host.sign_up("alpha")
+    host.certify("tenant-shop-alpha", "alpha.shop.test")
+    host.run()
+    copy = host.directory / "serving" / "tenant-shop-alpha.pem"
+    copy.unlink()
+    host.run()
+    assert copy.exists()
+
+
 def test_nor_one_whose_own_domain_waits_for_its_next_try(host):
     host.serve_hosts()
     host.sign_up("alpha", "books.example.org")
