@@ -188,6 +188,7 @@ class Mending:
     seen: list[Visitor]
     play: Play
     after: dict[str, str]
+    reloads: int
 
 
 DAMAGE = {
@@ -210,8 +211,11 @@ def mending(server: Server) -> Mending:
         # Nothing of it is read when others reload Nginx, or when the server boots.
         vps.check_output("systemctl reload nginx")
         damaged = serials(server)
+        started = int(vps.check_output("date +%s"))
+        time.sleep(1)
         play = server.play("site")
-    return Mending(before, kept, damaged, seen, play, serials(server))
+    journal = vps.check_output(f"journalctl --unit nginx.service --since @{started + 1} --output cat")
+    return Mending(before, kept, damaged, seen, play, serials(server), journal.count("Reloaded nginx"))
 
 
 def test_damage_is_nothing_that_visitors_see(mending: Mending) -> None:
@@ -235,6 +239,10 @@ def test_what_is_broken_or_revoked_is_obtained_anew(server: Server, mending: Men
     server.vps.check_output(
         f"{TRUST} certbot certificates --cert-name {name} | grep --quiet 'Certificate Name: {name}$'"
     )
+
+
+def test_all_of_it_is_one_reload(mending: Mending) -> None:
+    assert mending.reloads == 1
 
 
 def test_the_account_is_kept_and_nothing_is_left_to_do(server: Server, mending: Mending) -> None:
