@@ -109,6 +109,8 @@ def issue_reasons(
 
 def certonly(wanted: Certificate, settings: Settings, way: Method, *, force: bool) -> tuple[str, ...]:
     argv = ["certbot", "certonly", "--non-interactive", "--agree-tos", "--config-dir", settings.config_dir]
+    # The hooks of renewals would have Nginx reloaded for each one of a list.
+    argv += ["--no-directory-hooks"]
     argv += ["--server", settings.server]
     argv += ["--email", settings.email, "--no-eff-email"] if settings.email else ["--register-unsafely-without-email"]
     argv += [*way.argv, "--key-type", settings.key_type]

@@ -75,7 +75,7 @@ def test_a_first_certificate() -> None:
     assert step.reasons == ("there is none yet",)
     assert step.argv == (
         *("certbot", "certonly", "--non-interactive", "--agree-tos", "--config-dir", "/etc/letsencrypt"),
-        *("--server", "https://acme.test/dir", "--email", "ops@shop.test", "--no-eff-email"),
+        *("--no-directory-hooks", "--server", "https://acme.test/dir", "--email", "ops@shop.test", "--no-eff-email"),
         *("--webroot", "--webroot-path", "/var/www/letsencrypt"),
         *("--key-type", "ecdsa", "--elliptic-curve", "secp256r1"),
         *("--cert-name", "shop", "--renew-with-new-domains", "--domain", "shop.test", "--domain", "api.shop.test"),
