@@ -91,7 +91,7 @@ def test_its_key_is_for_its_own_repository_alone(engine: Engine) -> None:
     assert "Signed-By: /etc/apt/keyrings/slipway-docker.asc" in engine.run(
         "cat /etc/apt/sources.list.d/slipway-docker.sources"
     )
-    assert engine.run("apt-key list 2>/dev/null") == ""
+    assert "docker" not in engine.run("ls /etc/apt/trusted.gpg.d")
 
 
 def test_a_version_that_does_not_exist_is_refused(engine: Engine) -> None:
@@ -119,14 +119,16 @@ def test_it_is_let_go_again(engine: Engine) -> None:
     assert engine.run("apt-mark showhold") == ""
     assert not engine.host.file(PREFERENCES).exists
     assert NEWER in engine.run("apt-cache policy docker-ce | grep Candidate")
-    assert engine.apply().changed == {"bookworm1": 0}
 
 
 def test_what_the_team_wrote_stays_and_what_we_set_is_taken_back(engine: Engine) -> None:
     engine.write_by_hand(**{"log-opts": {**engine.options["log-opts"], "labels": "team"}, "shutdown-timeout": 11})
-    theirs = engine.apply() and engine.options
+    stale = engine.pid
+    engine.apply()
+    theirs, before = engine.options, engine.pid
     assert theirs["log-opts"]["labels"] == "team"
-    before = engine.pid
+    # It ran without what was written by hand.
+    assert before != stale
     ours = {"shutdown-timeout": 25, "max-concurrent-downloads": 2}
     play = engine.apply("--diff", docker_daemon_options=ours)
     assert engine.options == {**theirs, **ours}
@@ -137,6 +139,7 @@ def test_what_the_team_wrote_stays_and_what_we_set_is_taken_back(engine: Engine)
     assert engine.pid == before
 
 
+@pytest.mark.long
 def test_a_dry_run_tells_and_touches_nothing(engine: Engine) -> None:
     before = engine.look()
     play = engine.apply("--check", "--diff", docker_icc=True)
@@ -173,24 +176,16 @@ def test_it_does_not_restart_under_a_release(engine: Engine) -> None:
     assert "Docker Engine: restart, because log-opts" in engine.run(
         "journalctl --boot --grep 'Docker Engine: ' --output cat"
     )
-    engine.apply()
 
 
 def test_nobody_is_in_its_group_by_accident(engine: Engine) -> None:
-    engine.run("gpasswd --add ops docker")
+    for user in ("ops", "nobody"):
+        engine.run(f"gpasswd --add {user} docker")
     try:
-        assert "ops is in the group docker" in engine.refused()
-        engine.apply(docker_group_members=["ops"])
+        assert " nobody is in the group docker." in engine.refused(docker_group_members=["ops"])
     finally:
-        engine.run("gpasswd --delete ops docker")
-
-
-def test_users_are_not_remapped_over_data_that_is_there(engine: Engine) -> None:
-    engine.run("docker volume create precious")
-    try:
-        assert "would no longer see this host's 1 volume" in engine.refused(docker_userns_remap=True)
-    finally:
-        engine.run("docker volume rm precious")
+        for user in ("ops", "nobody"):
+            engine.run(f"gpasswd --delete {user} docker")
 
 
 @pytest.fixture
@@ -214,3 +209,5 @@ def test_a_named_volume_belongs_to_the_container_s_own_user(engine: Engine, rema
     assert engine.run("grep dockremap /etc/subuid") == "dockremap:1000000:65536"
     # Root of a container cannot read what is root's here.
     assert engine.host.run(f"{run} 0 --volume /etc/shadow:/shadow:ro {image} -c 'cat /shadow'").rc != 0
+    # With the old place for its data the Engine would not see this volume.
+    assert "would no longer see this host's 1 volume" in engine.refused()
