@@ -76,6 +76,10 @@ options:
     description: Smallest RSA key that the SSH server will accept.
     type: int
     default: 0
+  revert_seconds:
+    description: Time in which a change has to be proved.
+    type: int
+    default: 90
 """
 
 EXAMPLES = r"""
@@ -123,7 +127,7 @@ from ansible_collections.slipway.vps.plugins.module_utils.host import access
 
 def wish(params: dict) -> access.Wish:
     users = [access.User(item["name"], item["keys"], item["shell"], item["home"]) for item in params["users"]]
-    names = ("absent", "deploy_users", "ssh", "port", "permit_root", "allow_users", "rsa_bits")
+    names = ("absent", "deploy_users", "ssh", "port", "permit_root", "allow_users", "rsa_bits", "revert_seconds")
     return access.Wish(users=users, **{name: params[name] for name in names})
 
 
@@ -157,6 +161,7 @@ def main() -> None:
             "permit_root": {"type": "bool", "default": True},
             "allow_users": names,
             "rsa_bits": {"type": "int", "default": 0},
+            "revert_seconds": {"type": "int", "default": 90},
         },
         supports_check_mode=True,
     )

@@ -22,6 +22,10 @@ NAME = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
 FIRST_PERSON, LAST_PERSON = 1000, 60000
 
 
+# Seconds; a login over a slow line takes some.
+SHORTEST = 15
+
+
 @dataclass(frozen=True)
 class Login:
     """How this play came in, by what sshd tells every session."""
@@ -61,6 +65,7 @@ class Wish:
     permit_root: bool = True
     allow_users: Sequence[str] = field(default=())
     rsa_bits: int = 0
+    revert_seconds: int = 90
 
 
 Lookup = Callable[[str], "pwd.struct_passwd | None"]
@@ -80,6 +85,7 @@ def problems(wish: Wish, login: Login, account: Lookup = lookup) -> list[str]:
         *_absent(wish, login, account),
         *(_own_access(wish, login) if wish.ssh else ()),
         *(_port(wish, login) if wish.ssh else ()),
+        *_time(wish),
     ]
 
 
@@ -188,6 +194,14 @@ def _port(wish: Wish, login: Login) -> Iterator[str]:
         yield (
             f"Port {wish.port} is taken by another program than the SSH server. Find it with ss -ltnp 'sport = "
             f":{wish.port}' and stop it, or choose another hardening_ssh_port."
+        )
+
+
+def _time(wish: Wish) -> Iterator[str]:
+    if wish.revert_seconds < SHORTEST:
+        yield (
+            f"hardening_ssh_revert_seconds is {wish.revert_seconds}, which is too short to log in and prove the change. "
+            f"Use at least {SHORTEST}."
         )
 
 
