@@ -24,8 +24,8 @@ options:
     required: true
   home:
     description:
-      - What becomes of the home directory. It is kept in any case if it is a link, a file system of its own, or also the
-        home of somebody else.
+      - What becomes of the home directory. It is kept in any case if it is a link, if something is mounted in it, or if it is
+        also the home of somebody else.
     type: str
     choices: [archive, remove, keep]
     default: archive

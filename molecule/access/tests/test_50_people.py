@@ -133,6 +133,19 @@ def test_a_home_that_is_somebody_elses_too_stays(ways: Ways) -> None:
 
 
 @pytest.mark.long
+def test_what_is_mounted_in_a_home_is_not_deleted(ways: Ways) -> None:
+    run = ways.console.check_output
+    run("useradd --create-home sam && mkdir -p /srv/team /home/sam/team && echo ours > /srv/team/file")
+    run("mount --bind /srv/team /home/sam/team")
+    try:
+        play = ways.hardened(hardening_users_absent=["sam"], hardening_users_absent_home="remove")
+        assert "was kept, because another file system is mounted there." in " ".join(play.output.split())
+        assert ways.console.file("/srv/team/file").content_string == "ours\n"
+    finally:
+        ways.console.run("umount /home/sam/team; userdel sam; rm -rf /home/sam /srv/team")
+
+
+@pytest.mark.long
 def test_a_rule_for_several_people_is_told_and_not_touched(ways: Ways) -> None:
     write(ways, "/etc/sudoers.d/50-team", "lee, ops ALL=(ALL) /bin/true\n")
     play = ways.hardened(hardening_users_absent=["lee"])

@@ -200,7 +200,7 @@ def _port(wish: Wish, login: Login) -> Iterator[str]:
 def _time(wish: Wish) -> Iterator[str]:
     if wish.revert_seconds < SHORTEST:
         yield (
-            f"hardening_ssh_revert_seconds is {wish.revert_seconds}, which is too short to log in and prove the change. "
+            f"hardening_ssh_revert_seconds is {wish.revert_seconds}, which is too short to log in and prove a change. "
             f"Use at least {SHORTEST}."
         )
 

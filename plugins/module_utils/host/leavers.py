@@ -262,9 +262,11 @@ def _not_theirs(account: pwd.struct_passwd) -> str:
         return "it is reached through a symbolic link"
     if os.stat(home).st_uid != account.pw_uid:
         return "it belongs to somebody else"
-    if os.path.ismount(home):
-        return "it is a file system of its own"
     inside = f"{os.path.normpath(home)}/"
+    # What is mounted there may be the files of many.
+    mounts = run(["findmnt", "--raw", "--noheadings", "--output", "TARGET"], timeout=TIMEOUT).stdout.splitlines()
+    if any(f"{mount}/".startswith(inside) for mount in mounts):
+        return "another file system is mounted there"
     others = [
         one.pw_name for one in pwd.getpwall() if one.pw_name != account.pw_name and f"{one.pw_dir}/".startswith(inside)
     ]

@@ -95,7 +95,7 @@ def test_a_user_without_keys_is_refused() -> None:
         ({"absent": ["Ann Other"]}, "'Ann Other' is no user name"),
         ({"absent": ["../alex"]}, "'../alex' is no user name"),
         ({"allow_users": ["alex"]}, "hardening_ssh_allow_users would no longer let it in. Add ops to that list"),
-        ({"revert_seconds": 5}, "too short to log in and prove the change. Use at least 15"),
+        ({"revert_seconds": 5}, "too short to log in and prove a change. Use at least 15"),
         ({"port": 70000}, "hardening_ssh_port is 70000, which is no port"),
     ],
 )
