@@ -71,6 +71,7 @@ def test_a_port_of_the_command_line_is_not_mistaken_for_the_new_one(ways: Ways) 
     assert ways.rules() == before
 
 
+@pytest.mark.long
 def test_when_no_port_is_open_it_says_which_were_tried(ways: Ways, tmp_path: Path) -> None:
     play = ways.harden(*inventory(ways, tmp_path, 2201), hardening_ssh_port=2202)
     assert play.code != 0

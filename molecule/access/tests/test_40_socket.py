@@ -66,4 +66,6 @@ def test_neither_a_dead_controller_nor_a_reboot_leave_anybody_outside(by_socket:
     assert ways.opens_within(REVERT + SLACK)
     assert ways.settled()
     assert listener(ways) == before
+    # All the attempts in between are forgotten.
+    assert ways.banned() == []
     assert not ways.console.file("/etc/systemd/system/ssh.socket.d/60-slipway.conf").exists
