@@ -132,6 +132,27 @@ def test_every_switch_makes_a_configuration_without_a_complaint(
     assert complaints == []
 
 
+UDP = [{"port": 80}, {"port": 443}, {"port": 443, "proto": "udp"}]
+
+
+@pytest.mark.parametrize(
+    ("release", "variables", "offered"),
+    [
+        ("trixie", {}, False),
+        ("trixie", {"hardening_firewall_allow": UDP[:2]}, False),
+        ("trixie", {"hardening_firewall_allow": UDP}, True),
+        ("trixie", {"hardening_firewall_allow": UDP, "nginx_http3": "never"}, False),
+        ("trixie", {"nginx_http3": "always"}, True),
+        ("bookworm", {"hardening_firewall_allow": UDP}, False),
+    ],
+)
+def test_http_3_is_offered_where_it_can_be_answered(release: str, variables: dict[str, Any], offered: bool) -> None:
+    role = Role(ansible_facts={"distribution_release": release}, **variables)
+    texts = [role.text("nginx.conf.j2"), role.text("sites.conf.j2", nginx_sites=[SITE])]
+    assert [text.count("443 quic") for text in texts] == [int(offered)] * 2
+    assert ("Alt-Svc" in role.text("headers.conf.j2")) == offered
+
+
 # --- names
 
 
