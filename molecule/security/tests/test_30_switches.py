@@ -13,7 +13,7 @@ import pytest
 from slipway_lab import Server
 from slipway_scans import Scanners
 
-STRICT = ("--extra-vars", "@molecule/security/strict.yml")
+STRICT = ("--extra-vars", "@molecule/security/vars/strict.yml")
 GROUPS = ("passwords", "shell", "cron", "files", "login", "journald", "sysctl", "integrity", "accounting", "packages")
 WATCHED = (
     "/etc/pam.d/common-auth /etc/pam.d/common-password /etc/pam.d/su /etc/login.defs /etc/bash.bashrc /etc/motd "
