@@ -29,7 +29,7 @@ hardened by that and scanned with the same programs in the same run. Settings of
 container, so a virtual machine scores higher in the rules about the kernel, auditd, AppArmor and the clock. `strict` is
 `molecule/security/vars/strict.yml`, with a site; peers run with their defaults, but `dev-sec` without its kernel
 settings and auditd, and `konstruktoid` with the network that logs in. Each rule that fails with `strict` has its reason
-in `molecule/security/deviations`, and the scenario `security` compares them. OpenSCAP: passed of passed and failed rules.
+in `molecule/security/deviations`; the scenario `security` compares them. OpenSCAP: passed of passed and failed rules.
 """
 
 
