@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -50,6 +51,8 @@ def test_groups_that_are_switched_off_are_taken_back(server: Server) -> None:
     assert left == ""
     assert "nullok" in server.vps.file("/etc/pam.d/common-auth").content_string
     assert "faillock" not in server.vps.file("/etc/pam.d/common-auth").content_string
+    assert "sugroup" not in server.vps.file("/etc/pam.d/su").content_string
+    assert re.search(r"^PASS_MAX_DAYS\s+99999$", server.vps.file("/etc/login.defs").content_string, re.MULTILINE)
     assert not server.vps.file("/etc/cron.allow").exists
     assert not server.vps.file("/etc/sysctl.d/60-slipway.conf").exists
     server.vps.check_output("visudo --check --quiet && sshd -t")
