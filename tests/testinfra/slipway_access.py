@@ -26,7 +26,7 @@ FRIEND = "10.77.0.241"
 WANTED = {"hardening_ssh_revert_seconds": REVERT, "hardening_fail2ban_ignore": [FRIEND]}
 TAG = "hardening_access"
 # What decides who gets in.
-KEPT = "/etc/ssh /etc/ufw /etc/default/ufw /etc/sudoers.d /home/ops/.ssh /etc/systemd/system"
+KEPT = "/etc/ssh /etc/ufw /etc/default/ufw /etc/sudoers.d /home/ops/.ssh /etc/fail2ban/jail.local /etc/systemd/system"
 SAVED = "/root/ways-in.tar"
 ARMED = "/var/lib/slipway/revert/access/restore"
 SSH = ["ssh", "-F", "/dev/null", "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes"]
@@ -130,7 +130,7 @@ class Ways:
         self.console.run("/usr/lib/ufw/ufw-init force-stop; systemctl stop ssh.socket ssh.service")
         self.console.check_output(f"rm -rf {KEPT} && tar --extract --preserve-permissions --file {SAVED} --directory /")
         self.console.run("systemctl daemon-reload; systemctl reset-failed; systemctl restart ufw.service ssh.service")
-        self.console.run("fail2ban-client unban --all")
+        self.console.run("systemctl restart fail2ban.service; fail2ban-client unban --all")
         assert self.opens_within(20)
 
 

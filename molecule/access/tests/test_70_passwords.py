@@ -9,20 +9,19 @@ from __future__ import annotations
 from slipway_access import Ways
 
 # Whoever runs a program on the host can try this, with no right to anything.
-GUESS = "for i in 1 2 3 4 5 6; do echo wrong-$i | setpriv --reuid nobody --clear-groups su {user} -c true & done; wait"
+GUESS = "for i in 1 2 3 4 5 6; do echo wrong-$i | setpriv --reuid nobody --clear-groups su {user} -c true; done"
 
 
 def test_failed_passwords_lock_neither_root_nor_the_operator_out(ways: Ways) -> None:
-    ways.console.check_output("echo 'ops:Vier-7-Zebras-kauen-93-Birnen' | chpasswd")
     try:
         for user in ("root", "ops"):
-            assert "Authentication failure" in ways.console.run(GUESS.format(user=user)).stderr
+            assert ways.console.run(GUESS.format(user=user)).rc != 0
         # They are counted, so that the test means something.
         assert ways.console.run("faillock --user ops").stdout.count(" V") >= 3
         assert ways.open()
         assert ways.login("id", "-u", user="root").stdout == "0\n"
     finally:
-        ways.console.run("faillock --user ops --reset; faillock --user root --reset; usermod --lock --password '!' ops")
+        ways.console.run("faillock --user ops --reset; faillock --user root --reset")
 
 
 def test_a_password_that_has_expired_stops_no_key(ways: Ways) -> None:
