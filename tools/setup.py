@@ -271,7 +271,8 @@ def holder(archives: Sequence[zipfile.ZipFile], name: str) -> zipfile.ZipFile:
         if f"{prefix(name)}MANIFEST.json" in archive.namelist():
             return archive
     raise SetupError(
-        f"No wheel of {' and '.join(COLLECTION_WHEELS)} has the collection {name}. Change what names it, or one of these."
+        f"No wheel of {' and '.join(COLLECTION_WHEELS)} has the collection {name}. "
+        "Change what names it, or one of these."
     )
 
 

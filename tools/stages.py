@@ -237,14 +237,73 @@ def oldest_boto3(log: Log) -> Count:
     return count
 
 
-def execution_environment(log: Log) -> Count:
-    context = LOGS / "execution-environment"
+# The execution environment and the artifact
+
+# What AWX runs its jobs in, without the image around it.
+EXECUTION = CACHE / "execution"
+# As in the image: the collections that ours needs, and not ours, which comes with the project or with the artifact.
+NEEDED = EXECUTION / "needed"
+INSTALLED = EXECUTION / "installed"
+
+
+def execution_environment(log: Log) -> Path:
+    """The programs of a virtual environment that has what the image would have, and nothing else."""
+    context, packages = EXECUTION / "context", EXECUTION / "packages.txt"
     shutil.rmtree(context, ignore_errors=True)
     log.check(
         ["ansible-builder", "create", "-f", ROOT / "execution-environment.yml", "-c", context], env=PLAIN, cwd=ROOT
     )
-    log.check(["ansible-builder", "introspect", COLLECTIONS.parent], env=PLAIN, cwd=ROOT)
-    return ONE
+    log.check(["ansible-builder", "introspect", "--write-pip", packages, COLLECTIONS.parent], env=PLAIN, cwd=ROOT)
+    wanted = yaml.safe_load((ROOT / "execution-environment.yml").read_text())["dependencies"]
+    pinned = [wanted["ansible_core"]["package_pip"], wanted["ansible_runner"]["package_pip"]]
+    # The same versions in every run.
+    limits = [f"-c {ROOT / name}" for name in ("requirements.txt", "tools/requirements/lock.txt")]
+    pins = EXECUTION / "requirements.txt"
+    pins.write_text("\n".join([*limits, *pinned, packages.read_text()]))
+    for collection in yaml.safe_load((ROOT / wanted["galaxy"]).read_text())["collections"]:
+        namespace, name = collection["name"].split(".")
+        link = NEEDED / "ansible_collections" / namespace / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(COLLECTIONS / namespace / name)
+    return environment(log, EXECUTION / "venv", sys.executable, str(pins))
+
+
+def install_artifact(log: Log, binaries: Path) -> None:
+    """The collection as its users have it: built, and installed by ansible-galaxy."""
+    base = EXECUTION / "artifact"
+    shutil.rmtree(base, ignore_errors=True)
+    shutil.rmtree(INSTALLED, ignore_errors=True)
+    copy_tree(base / "tree")
+    env = {**PLAIN, "ANSIBLE_CONFIG": "/dev/null"}
+    log.check([binaries / "ansible-galaxy", "collection", "build", base / "tree", "--output-path", base], env=env)
+    archive = next(base.glob("*.tar.gz"))
+    log.check(
+        [binaries / "ansible-galaxy", "collection", "install", archive, "--no-deps", "-p", INSTALLED], env=env, cwd=base
+    )
+
+
+def resolution(log: Log) -> Count:
+    """A plain clone and the installed artifact each find all that their playbooks name, without the other."""
+    binaries = execution_environment(log)
+    install_artifact(log, binaries)
+    clone = EXECUTION / "artifact" / "tree"
+    check: list[str | Path] = [binaries / "ansible-playbook", "--syntax-check"]
+    names = sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml"))
+    inventories = sorted(path.parent for path in (ROOT / "inventories").rglob("hosts.yml"))
+    # Locally installed collections of whoever runs this must not help.
+    plain = {**PLAIN, "HOME": str(EXECUTION / "home")}
+    cloned = {**plain, "ANSIBLE_CONFIG": str(clone / "ansible.cfg"), "ANSIBLE_COLLECTIONS_PATH": str(NEEDED)}
+    log.check([*check, "-i", "inventories/demo", *(f"playbooks/{name}.yml" for name in names)], env=cloned, cwd=clone)
+    for inventory in inventories:
+        log.check([*check, "-i", inventory.relative_to(ROOT), "playbooks/site.yml"], env=cloned, cwd=clone)
+    installed = {**plain, "ANSIBLE_CONFIG": "/dev/null", "ANSIBLE_COLLECTIONS_PATH": f"{INSTALLED}:{NEEDED}"}
+    log.check(
+        [*check, "-i", clone / "inventories/demo", *(f"slipway.vps.{name}" for name in names)],
+        env=installed,
+        cwd=INSTALLED,
+    )
+    return Count(passed=2 + len(inventories))
 
 
 def importer(log: Log) -> Count:
@@ -292,7 +351,7 @@ PLACES: dict[str, dict[str, str]] = {
     "access": WAITING,
     "bad_input": ONE_SERVER,
     "drift": ONE_SERVER,
-    "day_two": ONE_SERVER,
+    "awx": ONE_SERVER,
     "host_bookworm": ONE_SERVER,
     "security": PEOPLE,
     "tenants": PEOPLE,
@@ -358,7 +417,7 @@ def all_stages() -> list[Stage]:
                 "antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "self", "."
             ),
         ),
-        static("execution environment", execution_environment),
+        static("execution environment", resolution),
         static("galaxy-importer", importer),
     ]
     if targets():
