@@ -10,6 +10,7 @@ playbook that checks them, or of the roles. With --check it writes nothing and s
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +88,7 @@ def own_options(playbook: Path) -> dict[str, Any]:
     return found
 
 
+@functools.cache
 def role_options() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in sorted((ROOT / "roles").glob("*/meta/argument_specs.yml")):

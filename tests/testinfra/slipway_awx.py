@@ -6,7 +6,7 @@
 
 The project is a plain clone, the inventory a script that prints what `ansible-inventory` read from the project, the
 survey's answers are extra variables, and credentials are injected by the injectors of awx/credential_types.yml. The
-programs are those of the execution environment. What is not AWX's: no container is around it, so that paths are those of
+programs are those of the execution environment. What is not AWX's: no container is around it, so paths are those of
 this machine.
 """
 

@@ -43,7 +43,8 @@ def hba(server: Any) -> str:
 
 
 def test_a_secret_of_another_data_service_is_refused(server: Any) -> None:
-    play = server.play("rotate_secrets", "--check", *variables(stack_secrets=secrets(REDIS_PASSWORD="another")))
+    wanted = variables(stack_secrets=secrets(REDIS_PASSWORD="another-password-for-redis"))
+    play = server.play("rotate_secrets", "--check", *wanted)
     assert play.code != 0
     assert "part of the definition of the data service redis" in play.output
 
