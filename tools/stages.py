@@ -246,6 +246,14 @@ NEEDED = EXECUTION / "needed"
 INSTALLED = EXECUTION / "installed"
 
 
+def no_settings() -> Path:
+    """In place of the checkout's ansible.cfg."""
+    path = EXECUTION / "empty.cfg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
+
 def execution_environment(log: Log) -> Path:
     """The programs of a virtual environment that has what the image would have, and nothing else."""
     context, packages = EXECUTION / "context", EXECUTION / "packages.txt"
@@ -275,7 +283,7 @@ def install_artifact(log: Log, binaries: Path) -> None:
     shutil.rmtree(base, ignore_errors=True)
     shutil.rmtree(INSTALLED, ignore_errors=True)
     copy_tree(base / "tree")
-    env = {**PLAIN, "ANSIBLE_CONFIG": "/dev/null"}
+    env = {**PLAIN, "ANSIBLE_CONFIG": str(no_settings())}
     log.check([binaries / "ansible-galaxy", "collection", "build", base / "tree", "--output-path", base], env=env)
     archive = next(base.glob("*.tar.gz"))
     log.check(
@@ -297,7 +305,7 @@ def resolution(log: Log) -> Count:
     log.check([*check, "-i", "inventories/demo", *(f"playbooks/{name}.yml" for name in names)], env=cloned, cwd=clone)
     for inventory in inventories:
         log.check([*check, "-i", inventory.relative_to(ROOT), "playbooks/site.yml"], env=cloned, cwd=clone)
-    installed = {**plain, "ANSIBLE_CONFIG": "/dev/null", "ANSIBLE_COLLECTIONS_PATH": f"{INSTALLED}:{NEEDED}"}
+    installed = {**plain, "ANSIBLE_CONFIG": str(no_settings()), "ANSIBLE_COLLECTIONS_PATH": f"{INSTALLED}:{NEEDED}"}
     log.check(
         [*check, "-i", clone / "inventories/demo", *(f"slipway.vps.{name}" for name in names)],
         env=installed,

@@ -28,7 +28,6 @@ def test_the_installed_artifact_probes_the_server(server: Any, tmp_path: Path) -
             "PATH": f"{server.awx.binaries}:/usr/bin:/bin",
             "HOME": str(tmp_path),
             "LC_ALL": "C.UTF-8",
-            "ANSIBLE_CONFIG": "/dev/null",
             "ANSIBLE_COLLECTIONS_PATH": f"{stages.INSTALLED}:{stages.NEEDED}",
         },
         capture_output=True,

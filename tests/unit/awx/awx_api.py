@@ -4,9 +4,9 @@
 
 """A simulation of AWX's API, as far as the modules of awx.awx ask it: objects in memory, and no job ever runs.
 
-It refuses what AWX refuses and playbooks/awx.yml could get wrong: objects that another one names and that are not there, a
-playbook that the project does not have, surveys of a wrong form, unknown fields in a query. Like AWX it drops fields that an
-object does not have and shows secrets as $encrypted$.
+It refuses what AWX refuses and playbooks/awx.yml could get wrong: objects that another one names and that are not there,
+a playbook that the project does not have, surveys of a wrong form, unknown fields in a query. Like AWX it drops fields
+that an object does not have and shows secrets as $encrypted$.
 """
 
 from __future__ import annotations
@@ -22,21 +22,9 @@ from urllib.parse import parse_qsl, urlsplit
 TOKEN = "a-token-of-the-test"
 COMMON = {"name", "description"}
 OWNED = COMMON | {"organization"}
-ASK = {
-    f"ask_{what}_on_launch"
-    for what in ("inventory", "limit", "tags", "job_type", "diff_mode", "verbosity", "credential")
-}
-PROMPTS = {
-    "extra_data",
-    "inventory",
-    "job_type",
-    "job_tags",
-    "skip_tags",
-    "limit",
-    "diff_mode",
-    "verbosity",
-    "scm_branch",
-}
+ASK_FOR = ("inventory", "limit", "tags", "job_type", "diff_mode", "verbosity", "credential")
+ASK = {f"ask_{what}_on_launch" for what in ASK_FOR}
+PROMPTS = {"extra_data", "inventory", "job_type", "job_tags", "skip_tags", "limit", "diff_mode", "verbosity"}
 # What an object of each kind has, of all that the modules send.
 FIELDS: dict[str, set[str]] = {
     "organizations": COMMON,
@@ -77,6 +65,7 @@ NAMES = {
     "unified_job_template": UNIFIED,
 }
 QUESTION = {"question_name", "question_description", "variable", "type", "required", "default", "choices", "min", "max"}
+RULE = re.compile(r"DTSTART:\d{8}T\d{6}Z RRULE:FREQ=[A-Z]+;INTERVAL=\d+(;[A-Z]+=[A-Z0-9,]+)*")
 TYPES = {"text", "textarea", "password", "multiplechoice", "multiselect", "integer", "float"}
 
 
@@ -146,9 +135,7 @@ class Awx:
         return found
 
     def _check_schedule(self, known: dict[str, Any]) -> None:
-        if not re.fullmatch(
-            r"DTSTART:\d{8}T\d{6}Z RRULE:FREQ=[A-Z]+;INTERVAL=\d+(;[A-Z]+=[A-Z0-9,]+)*", known["rrule"]
-        ):
+        if not RULE.fullmatch(known["rrule"]):
             raise Refused(400, rrule=["This field is no rule."])
         for kind in ("job_templates", "workflow_job_templates"):
             template = self.objects[kind].get(int(known["unified_job_template"]))
@@ -162,7 +149,6 @@ class Awx:
         for key, value in query.items():
             if key not in set().union(*(FIELDS[name] for name in kinds)):
                 raise Refused(400, detail=f"{kind} has no field named '{key}'")
-            # An approval belongs to no organization, an inventory source to that of its inventory.
             found = [one for one in found if str(one.get(key)) == value]
         return found
 
@@ -226,12 +212,9 @@ class Awx:
         if {*data} != {"name", "description", "spec"} or not data["spec"]:
             raise Refused(400, error="'spec' missing from survey spec.")
         for question in data["spec"]:
-            wrong = (
-                {*question} - QUESTION or question["type"] not in TYPES or not isinstance(question["required"], bool)
-            )
-            if wrong or (
-                question["type"] == "multiplechoice" and question.get("default", "") not in ["", *question["choices"]]
-            ):
+            wrong = {*question} - QUESTION or question["type"] not in TYPES or question["required"] not in (True, False)
+            choices = ["", *question.get("choices", [question.get("default", "")])]
+            if wrong or question.get("default", "") not in choices:
                 raise Refused(400, error=f"The question {question.get('variable')} is wrong.")
         self.surveys[path] = data
         return 200, {}

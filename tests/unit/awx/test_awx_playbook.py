@@ -74,14 +74,7 @@ def test_the_first_run_makes_everything(controller: Controller) -> None:
     code, output = controller.apply()
     assert code == 0, output[-6000:]
     awx = controller.awx
-    for kind in (
-        "execution_environments",
-        "credentials",
-        "projects",
-        "inventories",
-        "notification_templates",
-        "schedules",
-    ):
+    for kind in ("execution_environments", "credentials", "projects", "inventories", "schedules"):
         assert awx.names(kind) == sorted(str(one["name"]) for one in wanted(kind)), kind
     assert awx.names("organizations") == ["Slipway"]
     assert awx.names("labels") == sorted(map(str, wanted("labels")))
