@@ -4,7 +4,7 @@
 
 """A simulation of AWX's API, as far as the modules of awx.awx ask it: objects in memory, and no job ever runs.
 
-It refuses what AWX refuses and playbooks/awx.yml could get wrong: objects that another one names and that are not there,
+It refuses what AWX refuses and playbooks/awx.yml could get wrong: objects that another one names and are not there,
 a playbook that the project does not have, surveys of a wrong form, unknown fields in a query. Like AWX it drops fields
 that an object does not have and shows secrets as $encrypted$.
 """
