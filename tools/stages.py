@@ -244,6 +244,7 @@ EXECUTION = CACHE / "execution"
 # As in the image: the collections that ours needs, and not ours, which comes with the project or with the artifact.
 NEEDED = EXECUTION / "needed"
 INSTALLED = EXECUTION / "installed"
+PINNED = ("requirements.txt", "tools/requirements/lock.txt")
 
 
 def no_settings() -> Path:
@@ -263,18 +264,22 @@ def execution_environment(log: Log) -> Path:
     )
     log.check(["ansible-builder", "introspect", "--write-pip", packages, COLLECTIONS.parent], env=PLAIN, cwd=ROOT)
     wanted = yaml.safe_load((ROOT / "execution-environment.yml").read_text())["dependencies"]
-    pinned = [wanted["ansible_core"]["package_pip"], wanted["ansible_runner"]["package_pip"]]
-    # The same versions in every run.
-    limits = [f"-c {ROOT / name}" for name in ("requirements.txt", "tools/requirements/lock.txt")]
+    # The image's ansible-core, or the newest that a machine with an older Python can have.
+    choice = pythons.cores_to_test()[0]
+    # Ranges would be other versions in every run.
+    limits = EXECUTION / "constraints.txt"
+    lines = [line for name in PINNED for line in (ROOT / name).read_text().splitlines()]
+    limits.write_text("\n".join(line for line in lines if re.match(r"[\w.-]+==", line)))
     pins = EXECUTION / "requirements.txt"
-    pins.write_text("\n".join([*limits, *pinned, packages.read_text()]))
+    versions = [f"ansible-core=={choice.core}", wanted["ansible_runner"]["package_pip"]]
+    pins.write_text("\n".join([f"-c {limits}", *versions, packages.read_text()]))
     for collection in yaml.safe_load((ROOT / wanted["galaxy"]).read_text())["collections"]:
         namespace, name = collection["name"].split(".")
         link = NEEDED / "ansible_collections" / namespace / name
         link.parent.mkdir(parents=True, exist_ok=True)
         link.unlink(missing_ok=True)
         link.symlink_to(COLLECTIONS / namespace / name)
-    return environment(log, EXECUTION / "venv", sys.executable, str(pins))
+    return environment(log, EXECUTION / "venv", choice.python, str(pins))
 
 
 def install_artifact(log: Log, binaries: Path) -> None:
