@@ -30,7 +30,7 @@ HEADER = (
     "# SPDX-License-Identifier: GPL-3.0-or-later",
 )
 # A module, filter or lookup of another collection, in YAML and Jinja.
-FQCN = re.compile(r"\b((?:ansible|awx|community)\.[a-z_]+)\.[a-z_0-9]+\b")
+FQCN = re.compile(r"\b((?:ansible|community)\.[a-z_]+|awx\.awx)\.[a-z_0-9]+\b")
 # Needed by playbooks/awx.yml alone, which says so. Who has no AWX need not have it.
 ONE_PLAYBOOK = {"awx.awx"}
 
