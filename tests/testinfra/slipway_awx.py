@@ -204,7 +204,7 @@ class Awx:
             (private / "env" / "cmdline").write_text(shlex.join(line))
             job = self._run(private, template["playbook"], str(number), timeout, nice)
         finally:
-            shutil.rmtree(private)
+            shutil.rmtree(private, ignore_errors=True)
         self.launched.setdefault(playbook, set()).add(f"{number} {'check' if '--check' in words else 'run'}")
         return job
 
