@@ -208,7 +208,7 @@ def refuse_for_all(chosen: Sequence[Instance], extra: Collection[str]) -> None:
 
 
 def secrets(instance: Instance, extra: Mapping[str, Any], evaluate: Evaluate) -> dict[str, str]:
-    """By the stack and its secret, SET if that has a value, nothing if it is empty, and PLACEHOLDER for an example's."""
+    """By the stack and its secret, SET if that has a value, nothing if not, and PLACEHOLDER for that of an example."""
     overlay = {**instance.variables, **extra, NAME: instance.name}
     values = _value(f"Stack {instance.name}", SECRETS, overlay, evaluate)
     return {f"{instance.name}: {name}": _state(str(value)) for name, value in values.items()}

@@ -215,8 +215,9 @@ def secrets(required: Requirements) -> Iterator[str]:
         )
     if required.placeholders:
         yield (
-            f"{'These secrets have' if len(required.placeholders) > 1 else 'This secret has'} the value of an example still: "
-            f"{', '.join(required.placeholders)}. Make up values, and encrypt their file with: ansible-vault encrypt FILE"
+            f"{'These secrets have' if len(required.placeholders) > 1 else 'This secret has'} the value of an example "
+            f"still: {', '.join(required.placeholders)}. Make up values, and encrypt their file with: ansible-vault "
+            "encrypt FILE"
         )
 
 

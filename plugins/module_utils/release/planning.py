@@ -282,7 +282,9 @@ def resolve_images(host: Host, model: Model, release: Record, current: State) ->
     """Digests for the application; data services keep the image that their containers were made from."""
     life = release.groups
     kept = {name: current.data_images[name] for name in life.data if name in current.data_images}
-    asked = {name: wanted_image(release.spec, model, name) for name in (*life.application, *life.data) if name not in kept}
+    asked = {
+        name: wanted_image(release.spec, model, name) for name in (*life.application, *life.data) if name not in kept
+    }
     return {**kept, **images.resolve_all(host.daemon, asked)}
 
 

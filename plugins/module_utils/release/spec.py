@@ -238,7 +238,7 @@ def _variables(what: str, given: Any) -> dict[str, str]:
 def _digests(given: Any) -> dict[str, str]:
     """By service; a name before the digest may be that of another registry, so only the digest counts."""
     if given is not None and not isinstance(given, Mapping):
-        raise SlipwayError("The digests of the stack are not a dictionary.", hint="Write them as SERVICE: DIGEST pairs.")
+        raise SlipwayError("The digests of the stack are not a dictionary.", hint="Write them as SERVICE: DIGEST.")
     found: dict[str, str] = {}
     for service, value in (given or {}).items():
         digest = DIGEST.fullmatch(str(value))

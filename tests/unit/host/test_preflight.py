@@ -120,7 +120,7 @@ def test_secrets_are_named_and_never_shown() -> None:
 def test_what_an_example_has_in_place_of_a_secret_is_told() -> None:
     (message,) = preflight.secrets(wanted(placeholders=["A"]))
     assert message.startswith("This secret has the value of an example still: A.")
-    assert all(preflight.is_placeholder(text) for text in ("CHANGE_ME", "change-me", "https://x.example/CHANGEME/1", "Replace me"))
+    assert all(map(preflight.is_placeholder, ("CHANGE_ME", "change-me", "https://x.example/CHANGEME/1", "Replace me")))
     assert not any(preflight.is_placeholder(text) for text in ("", "exchange", "K8sjd-me_77"))
 
 

@@ -168,7 +168,8 @@ def test_variables_without_a_value_are_found_in_what_compose_prints() -> None:
 def test_a_digest_is_of_a_service_that_there_is(spec: Spec, model: Model) -> None:
     digest = f"sha256:{'5f' * 32}"
     rules.check(replace(spec, digests={"api": digest}), model)
-    assert "no service shop, which stack_digests names" in refusal(replace(spec, digests={"shop": digest}), model).message
+    refused = refusal(replace(spec, digests={"shop": digest}), model)
+    assert "no service shop, which stack_digests names" in refused.message
 
 
 def test_a_promoted_image_is_that_of_the_repository_in_the_compose_file(spec: Spec, model: Model) -> None:
