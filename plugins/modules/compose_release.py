@@ -48,6 +48,13 @@ options:
     description:
       - Name of the release, for example an image tag; the Compose file sees it as C(${RELEASE}). Required to deploy.
     type: str
+  digests:
+    description:
+      - Digests of the images of O(release) by service, as another environment has released them; a name before the digest
+        does not count. Their tags are not asked for.
+      - Services that are left out have their tags resolved.
+    type: dict
+    default: {}
   env:
     description: Plain values for the variables of the Compose file.
     type: dict
@@ -452,6 +459,7 @@ OPTIONS: dict[str, Any] = {
     "domain": {"type": "str"},
     "compose": {"type": "str"},
     "release": {"type": "str"},
+    "digests": {"type": "dict", "default": {}},
     "env": {"type": "dict", "default": {}},
     "secrets": {"type": "dict", "default": {}, "no_log": True},
     "routes": {"type": "list", "elements": "dict", "default": [], "options": ROUTE},

@@ -39,6 +39,7 @@ def inputs(release: Record, slot: str, secrets: Mapping[str, str]) -> str:
     if slot:
         lines.append(f"slot: {slot}")
     lines += [f"image {name}: {value}" for name, value in sorted(release.images.items())]
+    lines += [f"digest {name}: {value}" for name, value in sorted(spec.digests.items())]
     lines += [f"env {name}: {value}" for name, value in sorted(spec.env.items())]
     lines += [f"secret {name}: (fingerprint {secrets.get(name, 'unknown')})" for name in sorted(spec.secrets)]
     lines += [_route(route) for route in spec.routes]

@@ -28,6 +28,7 @@ URL_PATH = re.compile(r"/[A-Za-z0-9._~!&*+,;=:@%/-]*")
 RATE = re.compile(r"[1-9][0-9]*r/[sm]")
 SIZE = re.compile(r"[0-9]+[kKmMgG]?")
 RELEASE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
+DIGEST = re.compile(r"(?:[^\s@]+@)?(sha256:[0-9a-f]{64})")
 # What a route with files of its own cannot have.
 OF_SERVICES = ("service", "port", "websocket", "sticky", "rate_limit", "max_body_size", "timeout", "internal_paths")
 HOOK_MOMENTS = ("before_migrate", "before_switch", "after_switch")
@@ -127,6 +128,8 @@ class Spec:
     domain: str
     compose: str
     release: str
+    # Images that another environment has released, by service; their tags are not asked for.
+    digests: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     routes: tuple[Route, ...] = ()
@@ -161,8 +164,9 @@ class Spec:
             # What was not there before is left out where it is not used, so that a release stays the same one.
             if not route.internal_paths:
                 del shown["internal_paths"]
-        if not self.static:
-            del data["static"]
+        for name in ("digests", "static"):
+            if not data[name]:
+                del data[name]
         return data
 
 
@@ -189,6 +193,7 @@ def parse(request: Mapping[str, Any]) -> Spec:
         domain=domain,
         compose=str(request["compose"]),
         release=release,
+        digests=_digests(request.get("digests")),
         env=env,
         secrets=secrets,
         routes=services,
@@ -260,6 +265,22 @@ def _variables(what: str, given: Any) -> dict[str, str]:
         if "\0" in variables[str(name)]:
             raise SlipwayError(f"The value of {name} in {what} contains a NUL byte.", hint="Remove it.")
     return variables
+
+
+def _digests(given: Any) -> dict[str, str]:
+    """By service; a name before the digest may be that of another registry, so only the digest counts."""
+    if given is not None and not isinstance(given, Mapping):
+        raise SlipwayError("The digests of the stack are not a dictionary.", hint="Write them as SERVICE: DIGEST.")
+    found: dict[str, str] = {}
+    for service, value in (given or {}).items():
+        digest = DIGEST.fullmatch(str(value))
+        if not digest:
+            raise SlipwayError(
+                f"The digest {str(value)!r} of {service} is not the digest of an image.",
+                hint="Write it like sha256:0123... (64 digits), as playbook promote.yml does.",
+            )
+        found[str(service)] = digest[1]
+    return found
 
 
 def _scalar(value: Any) -> str:
