@@ -295,7 +295,7 @@ PLACES: dict[str, dict[str, str]] = {
     "day_two": ONE_SERVER,
     "host_bookworm": ONE_SERVER,
     "security": PEOPLE,
-    "tenants": PEOPLE,
+    "ecommerce": PEOPLE,
 }
 
 

@@ -196,6 +196,11 @@ BROKEN = {
 }
 # What stands for the images of the systems in inventories/: repository -> what the sample application is there.
 DISGUISES: dict[str, dict[str, str]] = {
+    "derbyops/api": {"AS_NAME": "DerbyOps"},
+    "derbyops/admin": {"AS_NAME": "DerbyOps", "AS_ROLE": "web"},
+    "ecommerce/api": {},
+    "ecommerce/web": {"AS_ROLE": "web"},
+    "ecommerce/dashboard": {"AS_ROLE": "dashboard"},
     "pingpong/api": {"AS_NAME": "Ping-pong", "AS_HEALTH": "/api/v1/health"},
     "karigar/frontend": {"AS_NAME": "Karigar", "AS_ROLE": "web"},
     "karigar/backend": {"AS_NAME": "Karigar", "AS_READY": "/health/detailed"},

@@ -55,7 +55,8 @@ def test_the_tenants_of_the_list_stay_on_line_while_the_registry_takes_over(tena
     assert vps.check_output(f"systemctl is-enabled {TIMER}") == "enabled"
     assert vps.check_output(f"systemctl is-active {TIMER}") == "active"
     assert vps.check_output("stat --format=%a /etc/slipway/tenants/shop.json") == "600"
-    assert sorted(note(tenants)["sites"]) == ["tenant-shop-alpha", "tenant-shop-bravo", "tenant-shop-charlie"]
+    sites = [site for site in note(tenants)["sites"] if site.startswith("tenant-")]
+    assert sorted(sites) == ["tenant-shop-alpha", "tenant-shop-bravo", "tenant-shop-charlie"]
     again = tenants.playbook("tenants", **REGISTRY)
     assert again.changed == {tenants.server.name: 0}, again.changed_tasks()
 

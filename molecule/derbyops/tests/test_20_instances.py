@@ -10,78 +10,13 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from slipway_lab import ROOT, Play, Server, Visitor, run_playbook
+from slipway_lab import ROOT, Play, Visitor
+from slipway_leagues import TWO, Leagues, said
 
-INVENTORY = ROOT / "molecule" / "instances" / "inventory" / "leagues.yml"
-TWO = ["alpha", "bravo"]
 # What a stack costs that has nothing new: tasks of a run, as the recap counts those that were not skipped.
 TASKS_OF_ONE = 75
-
-
-class Leagues:
-    """The server with its leagues: playbooks over the scenario's inventory, and what Docker says."""
-
-    def __init__(self, server: Server, place: Path) -> None:
-        self.server = server
-        self.vps = server.vps
-        self.more = place / "more.yml"
-        self.stacks: list[dict[str, Any]] = self._written()
-
-    def _written(self) -> list[dict[str, Any]]:
-        inventory = yaml.safe_load(INVENTORY.read_text())
-        stacks: list[dict[str, Any]] = inventory["vps"]["hosts"]["vps6"]["stack_instances"]
-        return stacks
-
-    def play(self, name: str, *arguments: str, stacks: list[dict[str, Any]] | None = None) -> Play:
-        variables = {"stack_instances": self.stacks if stacks is None else stacks}
-        self.more.write_text(yaml.safe_dump({"vps": {"hosts": {self.server.name: variables}}}))
-        inventories = [str(INVENTORY), str(self.more)]
-        words = [word for inventory in inventories for word in ("--inventory", inventory)]
-        return run_playbook(name, *Server.INVENTORIES, *words, "--limit", self.server.name, *arguments)
-
-    def playbook(self, name: str, *arguments: str, stacks: list[dict[str, Any]] | None = None) -> Play:
-        play = self.play(name, *arguments, stacks=stacks)
-        assert play.code == 0, play.output[-6000:]
-        return play
-
-    def host(self, stack: str) -> str:
-        return f"{stack}.{self.server.zone}"
-
-    def output(self, command: str) -> str:
-        ended = self.vps.run(command)
-        assert ended.rc == 0, ended.stderr
-        return str(ended.stdout)
-
-    def containers(self, stack: str) -> dict[str, tuple[str, str]]:
-        """Id and start of each container, by its name."""
-        names = self.output(f"docker ps --all --filter name=^{stack}- --format {{{{.Names}}}}").split()
-        seen = json.loads(self.output(f"docker inspect {' '.join(names)}")) if names else []
-        return {one["Name"].lstrip("/"): (one["Id"], one["State"]["StartedAt"]) for one in seen}
-
-    def database(self, stack: str) -> str:
-        return f"{stack}-data-postgres-1"
-
-    def psql(self, stack: str, statement: str) -> str:
-        return self.output(
-            f'docker exec {self.database(stack)} psql --username league --dbname league -Atc "{statement}"'
-        ).strip()
-
-    def application(self, stack: str) -> str:
-        return self.output(f"docker ps --filter name=^{stack}-[bg].*-api- --format {{{{.Names}}}}").split()[0]
-
-
-@pytest.fixture(scope="module")
-def leagues(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Leagues:
-    return Leagues(server, tmp_path_factory.mktemp("leagues"))
-
-
-def said(play: Play) -> str:
-    return " ".join(play.output.split())
 
 
 def test_each_league_has_all_of_its_own(leagues: Leagues) -> None:
@@ -89,10 +24,10 @@ def test_each_league_has_all_of_its_own(leagues: Leagues) -> None:
     assert names == {"alpha": "Alpha City", "bravo": "Bravo Bay"}
     for stack in TWO:
         certificate = leagues.server.web.certificate(leagues.host(stack))
-        assert certificate["subjectAltName"] == (("DNS", leagues.host(stack)),)
+        assert {name for _kind, name in certificate["subjectAltName"]} == {leagues.host(stack), leagues.api(stack)}
         assert leagues.database(stack) in leagues.containers(stack)
         volumes = leagues.output(f"docker volume ls --filter name=^{stack}_ --format {{{{.Name}}}}").split()
-        assert sorted(volumes) == [f"{stack}_postgres_data", f"{stack}_uploads"]
+        assert volumes == [f"{stack}_postgres_data"]
         assert leagues.vps.service(f"slipway-backup@{stack}.timer").is_running
         assert leagues.vps.service(f"slipway-health@{stack}.timer").is_running
     schedules = [
@@ -107,7 +42,7 @@ def test_each_league_has_all_of_its_own(leagues: Leagues) -> None:
 
 def test_what_one_league_stores_is_not_in_the_others_database(leagues: Leagues) -> None:
     leagues.psql("alpha", "INSERT INTO public.tenants (subdomain) VALUES ('skaters')")
-    seen = [leagues.server.web.ask(leagues.host(stack), "/tenants").json()["tenants"] for stack in TWO]
+    seen = [leagues.server.web.ask(leagues.api(stack), "/tenants").json()["tenants"] for stack in TWO]
     assert seen == [["skaters"], []]
 
 
@@ -150,38 +85,39 @@ def test_another_league_and_another_application_touch_none_of_those_that_are_the
     wiki = {
         "stack_name": "wiki",
         "instance_title": "The Wiki",
-        "stack_domain": f"admin.{leagues.server.zone}",
-        "stack_compose_file": "{{ league_files }}/wiki.yml",
+        "stack_domain": leagues.host("wiki"),
+        "stack_compose_file": str(ROOT / "molecule/derbyops/wiki.yml"),
         "stack_routes": [{"name": "page", "service": "page", "port": 3000, "health": "/health"}],
         "stack_secrets": {},
+        "stack_replicas": {},
         "stack_data_services": [],
         "stack_migrate": {},
         "stack_database": {},
     }
     leagues.stacks += [{"stack_name": "charlie", "instance_title": "Charlie Hills"}, wiki]
     with ExitStack() as stack:
-        visitors = [stack.enter_context(Visitor(leagues.server.web, leagues.host(name), "/tenants")) for name in TWO]
+        visitors = [stack.enter_context(Visitor(leagues.server.web, leagues.api(name), "/tenants")) for name in TWO]
         leagues.playbook("site")
     assert {name: leagues.containers(name) for name in TWO} == before
     assert [visitor.bad for visitor in visitors] == [[], []]
     assert all(visitor.asked > 100 for visitor in visitors)
     assert leagues.server.web.ask(leagues.host("charlie"), "/version").json()["name"] == "Charlie Hills"
-    assert leagues.server.web.ask(f"admin.{leagues.server.zone}", "/version").json()["name"] == "The Wiki"
+    assert leagues.server.web.ask(leagues.host("wiki"), "/version").json()["name"] == "The Wiki"
 
 
 def test_a_backup_of_one_is_below_its_own_prefix(leagues: Leagues, objects: Callable[[], list[str]]) -> None:
     before = set(objects())
     play = leagues.playbook("backup", "-e", "stack_instance=bravo")
     # Other hosts have the same bucket.
-    new = {key for key in set(objects()) - before if key.startswith(f"{leagues.server.name}/")}
-    assert new and all(key.startswith(f"{leagues.server.name}/bravo/postgres/") for key in new)
+    new = {key for key in set(objects()) - before if key.startswith("vps6/")}
+    assert new and all(key.startswith("vps6/bravo/postgres/") for key in new)
     assert "Backups of bravo (postgres)" in play.output and "Backups of alpha" not in play.output
 
 
 def test_one_that_fails_holds_up_none_of_the_others(leagues: Leagues) -> None:
     broken = [
         {**stack, "stack_release": "1.0.1"}
-        | ({"stack_compose_file": "{{ league_files }}/nothing.yml"} if stack["stack_name"] == "alpha" else {})
+        | ({"stack_compose_file": "/nothing/compose.yml"} if stack["stack_name"] == "alpha" else {})
         for stack in leagues.stacks[:2]
     ]
     play = leagues.play("deploy", stacks=broken)

@@ -8,13 +8,15 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import urllib.request
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from slipway_lab import Play, Server
+from slipway_lab import Play
+from slipway_system import System
 
 # The server of names that the lab's certificate authority and hosts ask.
 RECORDS = "http://10.77.0.6:8055"
@@ -26,7 +28,7 @@ A_MINUTE = 60
 class Tenants:
     """Playbooks for the tenants of one server, and a look at them."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: System) -> None:
         self.server = server
         self.web = server.web
 
@@ -38,7 +40,7 @@ class Tenants:
         return [*({"slug": slug} for slug in SLUGS if slug != without), *more]
 
     def play(self, name: str, **variables: Any) -> Play:
-        return self.server.play(name, "--extra-vars", json.dumps(variables))
+        return self.server.with_variables(name, **variables)
 
     def playbook(self, name: str, **variables: Any) -> Play:
         return self.server.playbook(name, "--extra-vars", json.dumps(variables))
@@ -86,5 +88,10 @@ class Tenants:
 
 
 @pytest.fixture(scope="session")
-def tenants(server: Server) -> Tenants:
+def server() -> System:
+    return System(os.environ["SLIPWAY_HOST"], "ecommerce", "shop-production")
+
+
+@pytest.fixture(scope="session")
+def tenants(server: System) -> Tenants:
     return Tenants(server)
