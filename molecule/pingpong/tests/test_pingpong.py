@@ -25,6 +25,9 @@ HOST = os.environ["SLIPWAY_HOST"]
 DOMAIN = f"pingpong.{HOST}.wild.test"
 DATABASE = "pingpong-data-postgres-1"
 PSQL = f"docker exec {DATABASE} psql --username pingpong --dbname pingpong --no-align --tuples-only --command"
+TLS = """
+SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'shop'
+"""
 LARGEST = 5_242_880
 AUDIT = "/srv/pingpong/releases.jsonl"
 BACKUP = "slipway backup list pingpong --json"
@@ -90,8 +93,7 @@ def test_postgresql_starts_first_and_the_api_waits_for_pg_isready(system: System
 
 def test_tls_to_the_database_is_required_in_production_and_disabled_locally(system: System) -> None:
     assert system.web.ask(DOMAIN, "/tenants").status == 200
-    connections = "pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'shop'"
-    assert query(system, "SELECT DISTINCT ssl FROM " + connections) == "t"
+    assert query(system, TLS) == "t"
     assert environment(system.containers(STACK, "api")[0])["DB_SSLMODE"] == "require"
     compose = (ROOT / "inventories/pingpong/files/compose.yml").read_text(encoding="utf-8")
     assert "DB_SSLMODE: ${DB_SSLMODE:-disable}" in compose and "-cssl=${POSTGRES_TLS:-off}" in compose

@@ -39,7 +39,7 @@ def render(spec: Spec, paths: StackPaths, upstreams: Upstreams) -> dict[Path, st
     files = {}
     if spec.routes:
         files[paths.nginx / "upstreams.conf"] = HEADER + _upstreams_text(spec, upstreams)
-    for host in sorted({route.host for route in (*spec.routes, *spec.static)}):
+    for host in sorted({route.host for route in spec.places}):
         routes = [route for route in spec.routes if route.host == host]
         static = [route for route in spec.static if route.host == host]
         files[paths.nginx / "hosts" / f"{host}.conf"] = HEADER + _host_text(spec, paths, routes, static)

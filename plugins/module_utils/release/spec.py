@@ -151,9 +151,14 @@ class Spec:
         return {**self.env, **self.secrets, "RELEASE": self.release}
 
     @property
+    def places(self) -> tuple[Route | Static, ...]:
+        """All routes, whoever answers."""
+        return (*self.routes, *self.static)
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """The concrete host names of the routes."""
-        return tuple(sorted({route.host for route in (*self.routes, *self.static) if route.host != TENANTS}))
+        return tuple(sorted({route.host for route in self.places if route.host != TENANTS}))
 
     def public(self) -> dict[str, Any]:
         """The specification as it is stored and shown: without the secrets."""
