@@ -24,8 +24,7 @@ def told(server: Server, command: str) -> Any:
 
 
 def backups(server: Server) -> set[str]:
-    found = told(server, BACKUPS)
-    return {one["id"] for one in (found["backups"] if isinstance(found, dict) else found)}
+    return {one["id"] for one in told(server, BACKUPS)}
 
 
 @pytest.fixture(scope="module")
