@@ -285,6 +285,7 @@ WAITING = {"group": "visited", "lane": "what mostly waits"}
 ONE_SERVER = {"group": "scenarios", "lane": "one server"}
 OTHERS = {"group": "scenarios", "lane": "other servers"}
 PEOPLE = {"group": "scenarios", "lane": "scanners and tenants"}
+SYSTEMS = {"group": "scenarios", "lane": "systems"}
 PLACES: dict[str, dict[str, str]] = {
     "default": {"group": STATIC},
     "releases": VISITED,
@@ -296,6 +297,9 @@ PLACES: dict[str, dict[str, str]] = {
     "host_bookworm": ONE_SERVER,
     "security": PEOPLE,
     "ecommerce": PEOPLE,
+    "pingpong": SYSTEMS,
+    "karigar": SYSTEMS,
+    "checkgame": SYSTEMS,
 }
 
 
