@@ -58,9 +58,9 @@ class Host:
 
     @property
     def names(self) -> list[str]:
-        """What visitors call a spare server: a zone of its own, with the demo's hosts and tenants below it."""
+        """What visitors call a spare server: a zone of its own, with hosts and the demo's tenants below it."""
         zone = f"{self.name}.test"
-        return [zone, *(f"{name}.{zone}" for name in ("api", "admin", "alpha", "bravo", "charlie"))]
+        return [zone, *(f"{name}.{zone}" for name in ("api", "ws", "admin", "alpha", "bravo", "charlie"))]
 
     @property
     def container(self) -> str:

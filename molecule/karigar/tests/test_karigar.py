@@ -22,7 +22,7 @@ from slipway_system import System
 
 STACK = "karigar"
 HOST = os.environ["SLIPWAY_HOST"]
-DOMAIN = f"karigar.{HOST}.wild.test"
+DOMAIN = f"{HOST}.test"
 API = f"api.{DOMAIN}"
 GIB = 1 << 30
 SECOND = 1_000_000_000
