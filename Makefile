@@ -55,8 +55,8 @@ benchmarks: ## write docs/benchmarks.md from the last measurements
 	@$(READY) && PYTHONPATH=tests/bench python -m slipway_bench.page $(wildcard .cache/bench/*.json)
 
 .PHONY: readmes
-readmes: ## write the README of each role, and the surveys of AWX, from the argument_specs
-	@$(READY) && python tools/readmes.py && python tools/surveys.py
+readmes: ## write what is made from the argument_specs (READMEs, surveys of AWX), and docs/systems.md from its table
+	@$(READY) && python tools/readmes.py && python tools/surveys.py && python tools/systems.py
 
 .PHONY: destroy
 destroy: ## remove everything that the other targets made

@@ -357,6 +357,7 @@ WAITING = {"group": "visited", "lane": "what mostly waits"}
 ONE_SERVER = {"group": "scenarios", "lane": "one server"}
 OTHERS = {"group": "scenarios", "lane": "other servers"}
 PEOPLE = {"group": "scenarios", "lane": "scanners and tenants"}
+SYSTEMS = {"group": "scenarios", "lane": "systems"}
 PLACES: dict[str, dict[str, str]] = {
     "default": {"group": STATIC},
     "releases": VISITED,
@@ -367,7 +368,10 @@ PLACES: dict[str, dict[str, str]] = {
     "awx": ONE_SERVER,
     "host_bookworm": ONE_SERVER,
     "security": PEOPLE,
-    "tenants": PEOPLE,
+    "ecommerce": PEOPLE,
+    "pingpong": SYSTEMS,
+    "karigar": SYSTEMS,
+    "checkgame": SYSTEMS,
 }
 
 

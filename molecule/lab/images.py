@@ -192,7 +192,22 @@ BROKEN = {
     "1.2.0-migration-fails": "migration_fails",
     "1.2.0-migration-hangs": "migration_hangs",
     "1.2.0-abrupt": "abrupt",
+    "1.2.0-unready": "unready",
 }
+# What stands for the images of the systems in inventories/: repository -> what the sample application is there.
+DISGUISES: dict[str, dict[str, str]] = {
+    "derbyops/api": {"AS_NAME": "DerbyOps"},
+    "derbyops/admin": {"AS_NAME": "DerbyOps", "AS_ROLE": "web"},
+    "ecommerce/api": {},
+    "ecommerce/web": {"AS_ROLE": "web"},
+    "ecommerce/dashboard": {"AS_ROLE": "dashboard"},
+    "pingpong/api": {"AS_NAME": "Ping-pong", "AS_HEALTH": "/api/v1/health"},
+    "karigar/frontend": {"AS_NAME": "Karigar", "AS_ROLE": "web"},
+    "karigar/backend": {"AS_NAME": "Karigar", "AS_READY": "/health/detailed"},
+    "checkgame/api": {"AS_NAME": "Check-Game"},
+    "checkgame/ws": {"AS_NAME": "Check-Game"},
+}
+DISGUISED = ("1.0.0", "1.0.1", "1.2.0-unready")
 
 
 def sample_app(suite: str = "trixie") -> dict[str, str]:
@@ -205,6 +220,10 @@ def sample_app(suite: str = "trixie") -> dict[str, str]:
         )
     # A good one with a layer of its own that does not fit on a disk which is nearly full.
     found["shop/app:1.2.0-large"] = build("app-1.2.0-large", SAMPLE_APP / "large", found["shop/app:1.0.1"])
+    for repository, arguments in DISGUISES.items():
+        for tag in DISGUISED:
+            name = f"{repository.replace('/', '-')}-{tag}"
+            found[f"{repository}:{tag}"] = build(name, SAMPLE_APP / "disguised", found[f"shop/app:{tag}"], arguments)
     return found
 
 

@@ -58,9 +58,9 @@ class Host:
 
     @property
     def names(self) -> list[str]:
-        """What visitors call a spare server: a zone of its own, with the demo's hosts and tenants below it."""
+        """What visitors call a spare server: a zone of its own, with hosts and the demo's tenants below it."""
         zone = f"{self.name}.test"
-        return [zone, *(f"{name}.{zone}" for name in ("api", "admin", "alpha", "bravo", "charlie"))]
+        return [zone, *(f"{name}.{zone}" for name in ("api", "ws", "admin", "alpha", "bravo", "charlie"))]
 
     @property
     def container(self) -> str:
@@ -72,7 +72,7 @@ class Host:
 
 
 # Servers for the scenarios that must not disturb the demo's; molecule/inventory/servers.yml is their inventory.
-SPARE = 14
+SPARE = 17
 # One that nobody installed anything on, for what is measured or tried on a bare server; two that are scanned, one of
 # them bare but for the scanners.
 LAYERS: dict[int, tuple[str, ...]] = {10: (), 13: ("scanned",), 14: ("furnished", "scanned")}

@@ -48,6 +48,13 @@ options:
     description:
       - Name of the release, for example an image tag; the Compose file sees it as C(${RELEASE}). Required to deploy.
     type: str
+  digests:
+    description:
+      - Digests of the images of O(release) by service, as another environment has released them; a name before the digest
+        does not count. Their tags are not asked for.
+      - Services that are left out have their tags resolved.
+    type: dict
+    default: {}
   env:
     description: Plain values for the variables of the Compose file.
     type: dict
@@ -73,13 +80,19 @@ options:
         type: str
         default: /
       service:
-        description: Service of the Compose file.
+        description: Service of the Compose file. Needed unless there is O(routes[].root).
         type: str
-        required: true
       port:
-        description: Port on which the service listens in its container.
+        description: Port on which the service listens in its container. Needed with O(routes[].service).
         type: int
-        required: true
+      root:
+        description:
+          - A folder of the project directory that Nginx itself serves, such as the build of a web client. It needs an
+            C(index.html), and it changes over with the release.
+        type: str
+      fallback:
+        description: File of O(routes[].root) that is served where there is none, such as C(index.html).
+        type: str
       health:
         description:
           - What the service answers when it can take traffic, as a path, or as a dictionary with C(path), C(status) (a
@@ -110,6 +123,12 @@ options:
       timeout:
         description: Seconds that Nginx waits for the service; 60, or 3600 for WebSockets.
         type: int
+      internal_paths:
+        description:
+          - Paths below O(routes[].path), such as C(/metrics), that are answered to the host itself and refused to others.
+        type: list
+        elements: str
+        default: []
   replicas:
     description: Number of containers by service.
     type: dict
@@ -417,8 +436,10 @@ ROUTE = {
     "name": {"type": "str"},
     "host": {"type": "str"},
     "path": {"type": "str", "default": "/"},
-    "service": {"type": "str", "required": True},
-    "port": {"type": "int", "required": True},
+    "service": {"type": "str"},
+    "port": {"type": "int"},
+    "root": {"type": "str"},
+    "fallback": {"type": "str"},
     "health": {"type": "raw", "default": "/"},
     "websocket": {"type": "bool", "default": False},
     "sticky": {"type": "raw", "default": False},
@@ -426,6 +447,7 @@ ROUTE = {
     "rate_burst": {"type": "int", "default": 20},
     "max_body_size": {"type": "str"},
     "timeout": {"type": "int"},
+    "internal_paths": {"type": "list", "elements": "str", "default": []},
 }
 DATABASE = {
     **{name: {"type": "str"} for name in ("service", "host", "name", "user")},
@@ -437,6 +459,7 @@ OPTIONS: dict[str, Any] = {
     "domain": {"type": "str"},
     "compose": {"type": "str"},
     "release": {"type": "str"},
+    "digests": {"type": "dict", "default": {}},
     "env": {"type": "dict", "default": {}},
     "secrets": {"type": "dict", "default": {}, "no_log": True},
     "routes": {"type": "list", "elements": "dict", "default": [], "options": ROUTE},

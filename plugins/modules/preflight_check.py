@@ -104,6 +104,11 @@ options:
     description: By name of a secret, whether it has a value. The values themselves are not passed.
     type: dict
     default: {}
+  placeholders:
+    description: Names of secrets that have the value of an example, as P(slipway.vps.placeholders#filter) finds them.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -154,7 +159,7 @@ HOST_CHECKS = ["system", "memory", "cores", "disk", "clock", "dns", "ports", "en
 POLICIES = ("fail", "warn", "ignore")
 REQUIREMENTS = (
     *("systems", "memory_mb", "cores", "disk_gb", "disk_path", "now", "clock_seconds"),
-    *("domains", "addresses", "ports", "port_owners", "endpoints", "secrets"),
+    *("domains", "addresses", "ports", "port_owners", "endpoints", "secrets", "placeholders"),
 )
 
 
@@ -197,6 +202,7 @@ def main() -> None:
                 },
             },
             "secrets": {"type": "dict", "default": {}, "no_log": False},
+            "placeholders": {"type": "list", "elements": "str", "default": []},
             **S3_ARGUMENT_SPEC,
         },
         supports_check_mode=True,

@@ -31,7 +31,7 @@ ROOT = Path(os.environ.get("SLIPWAY_ROOT") or Path(__file__).resolve().parents[2
 LAB = ROOT / ".cache" / "lab"
 # The load client is a package of its own, for the command line as much as for the tests.
 sys.path.insert(0, str(ROOT / "tests" / "load"))
-ADDRESSES = {"shop1": "10.77.0.10", "bookworm1": "10.77.0.12", **{f"vps{n}": f"10.77.0.{20 + n}" for n in range(1, 15)}}
+ADDRESSES = {"shop1": "10.77.0.10", "bookworm1": "10.77.0.12", **{f"vps{n}": f"10.77.0.{20 + n}" for n in range(1, 18)}}
 
 
 def connect(name: str, sudo: bool = True) -> Any:

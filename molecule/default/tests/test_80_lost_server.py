@@ -68,6 +68,8 @@ def wishes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
         "backup_wal_enabled": True,
         "backup_age_recipients": [public],
         "backup_s3_prefix": f"lost-{time.time_ns()}",
+        "backup_goal_rto": f"{LIMIT_BACK_SECONDS // 60}min",
+        "backup_goal_rpo": f"{LIMIT_LOST_SECONDS}s",
     }
     (place / "wishes.json").write_text(json.dumps(settings))
     yield ["--extra-vars", f"@{place / 'wishes.json'}", "--extra-vars", f"recover_age_identity={key}"]
@@ -121,6 +123,8 @@ def test_a_lost_server_comes_back(
     play = playbook("recover", *wishes, "--extra-vars", f"recover_lost_at={lost}")
     assert time.time() - began < LIMIT_BACK_SECONDS
     assert "RTO: it served again after" in play.output and "RPO: everything committed before" in play.output
+    told = " ".join(play.output.split())
+    assert "The goal of 10 min is met." in told and "The goal of 15 s is met." in told
     with capsys.disabled():
         print("\n" + "\n".join(line for line in play.output.splitlines() if line.strip().startswith(("RTO:", "RPO:"))))
 

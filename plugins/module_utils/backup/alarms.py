@@ -188,7 +188,7 @@ def _of_log(facts: Facts, now: datetime) -> Iterator[Alarm]:
     yield from _armed(facts, unit)
     covered = parse_moment(str(facts.wal.get("covered") or ""))
     behind = (now - (covered or facts.configured)).total_seconds()
-    if behind > facts.watch.wal_lag_seconds:
+    if behind > facts.watch.max_lag:
         seen = f"is {_span(behind)} behind the database" if covered else "holds nothing yet"
         why = f" {facts.wal['failure']}" if facts.wal.get("failure") else ""
         yield Alarm(

@@ -201,7 +201,11 @@ def _drilled(wanted: Spec, args: argparse.Namespace, emitter: Emitter) -> bool:
         if args.clean:
             drill.clean_up(wanted)
         else:
-            drill.run(wanted, args.id, emitter)
+            # What the team has promised is part of what a drill proves.
+            missed = drill.run(wanted, args.id, emitter)["drill"]["missed"]
+            for sentence in missed:
+                complain(f"{wanted.kind}: {sentence}")
+            return not missed
     except SlipwayError as error:
         complain(f"{wanted.kind}: {error}")
         return False

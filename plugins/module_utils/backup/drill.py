@@ -22,8 +22,11 @@ from ..common.lock import FileLock
 from . import catalog, containers, drill_postgres, drill_result, drill_server, manifest, restore_files, restore_redis
 from .drill_result import Drill
 from .manifest import Manifest
-from .spec import STATE_DIRECTORY, Spec
+from .spec import STATE_DIRECTORY, Spec, kinds
 from .store import Store, stores
+from .wal import status as wal_status
+from .wal.archive import parse_moment
+from .wal.options import KIND as LOG
 
 DIRECTORY = Path("/var/lib/slipway/drill")
 
@@ -74,6 +77,9 @@ def run(spec: Spec, wanted: str, emitter: Emitter) -> dict[str, Any]:
             drill.backup, drill.database, drill.created = known.id, known.database, known.snapshot_time
             drill.store, drill.bytes = store.name, known.total_bytes()
             TRIALS[spec.kind](spec, store, known, drill, emitter)
+            if wanted == catalog.LATEST:
+                drill.loss_seconds = _loss(spec, known)
+            drill.goals, drill.missed = spec.goals.judge(drill.restore_seconds, drill.loss_seconds)
             drill.result = drill_result.GOOD
         except BaseException as error:
             drill.reason = str(error) or type(error).__name__
@@ -86,6 +92,15 @@ def run(spec: Spec, wanted: str, emitter: Emitter) -> dict[str, Any]:
             drill_result.ended(spec)
     emitter.info(told(drill))
     return {"drill": drill.as_dict(), "changed": True}
+
+
+def _loss(spec: Spec, newest: Manifest) -> float | None:
+    """Seconds of the database's work that are in no backup at this moment: behind the log, or else behind the dump."""
+    if spec.kind != "postgres":
+        return None
+    shipped = wal_status.read(spec.stack) if LOG in kinds(spec.stack) else {}
+    covered = parse_moment(str(shipped.get("covered") or "")) or manifest.parse_moment(newest.snapshot_time)
+    return round(max(0.0, (datetime.now(timezone.utc) - covered).total_seconds()), 1)
 
 
 def plan(spec: Spec, wanted: str) -> dict[str, Any]:
@@ -108,6 +123,7 @@ def told(drill: Drill) -> str:
     return (
         f"Backup {drill.backup} is restored: {counted.get(drill.kind, f'{drill.bytes} stored bytes')}{asked}; "
         f"the restore took {drill.restore_seconds:g} s, the whole drill {drill.seconds:g} s."
+        + "".join(f" {sentence}" for sentence in drill.goals)
     )
 
 

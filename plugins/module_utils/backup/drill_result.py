@@ -55,6 +55,11 @@ class Drill:
     compared: list[str] = field(default_factory=list)
     queries: list[dict[str, Any]] = field(default_factory=list)
     restore_seconds: float = 0.0
+    # What would be missing if the server were lost now; None where the drill does not tell.
+    loss_seconds: float | None = None
+    # What was measured beside what was promised, and what of it was missed.
+    goals: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
     seconds: float = 0.0
     phases: dict[str, float] = field(default_factory=dict)
     format: str = FORMAT

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -17,6 +17,7 @@ from ..common.errors import SlipwayError
 from ..common.files import read_json
 from ..common.process import run
 from . import spec
+from .goals import Goals
 
 HOUR = 3600.0
 # A timer without a readable time is taken for a nightly one.
@@ -43,6 +44,8 @@ class Watch:
     random_delay: str = "30min"
     max_age_hours: float = 0.0
     wal_lag_seconds: float = 300.0
+    # How much may be lost, where the team has promised it.
+    rpo: float | None = None
     metrics_directory: str = ""
 
     def timer_of(self, kind: str) -> str:
@@ -52,11 +55,21 @@ class Watch:
 
     def max_age(self, kind: str) -> float:
         """Seconds after which the last good backup of a kind is too old."""
-        return self.max_age_hours * HOUR or self.due(self.timer_of(kind))
+        return self._promised(kind, self.max_age_hours * HOUR or self.due(self.timer_of(kind)))
 
     def lost_age(self, kind: str) -> float:
         """The same with a whole turn missed besides."""
-        return self.max_age(kind) + gap(self.timer_of(kind))
+        return self._promised(kind, self.max_age(kind) + gap(self.timer_of(kind)))
+
+    def _promised(self, kind: str, age: float) -> float:
+        """A dump of the database that is older than its RPO breaks the promise, unless the log is in the bucket."""
+        kept = self.rpo is None or kind != "postgres" or BASE in self.timers
+        return age if kept else min(age, self.rpo or age)
+
+    @property
+    def max_lag(self) -> float:
+        """Seconds that the log in the bucket may be behind."""
+        return self.wal_lag_seconds if self.rpo is None else min(self.wal_lag_seconds, self.rpo)
 
     def due(self, calendar: str) -> float:
         """Seconds from one run to the end of the next, with all that may delay it."""
@@ -64,7 +77,8 @@ class Watch:
 
 
 def watch(stack: str) -> Watch:
-    return from_dict((read_json(spec.CONFIG_DIRECTORY / f"{stack}.json", {}) or {}).get("watch") or {})
+    data = read_json(spec.CONFIG_DIRECTORY / f"{stack}.json", {}) or {}
+    return replace(from_dict(data.get("watch") or {}), rpo=Goals.from_dict(data.get("goals")).rpo)
 
 
 def from_dict(data: Mapping[str, Any]) -> Watch:

@@ -21,6 +21,7 @@ from ..common.files import read_json
 from ..postgres.options import PostgresOptions
 from ..s3.options import S3Options
 from .drill_options import DrillOptions
+from .goals import Goals
 from .retention import Policy
 
 CONFIG_DIRECTORY = Path("/etc/slipway/backup")
@@ -64,6 +65,7 @@ class Spec:
     object_bytes: int = 64 * GIB
     client_directory: str = ""
     drill: DrillOptions = field(default_factory=DrillOptions)
+    goals: Goals = field(default_factory=Goals)
 
     @property
     def encrypted(self) -> bool:
@@ -154,6 +156,7 @@ def from_dict(data: Mapping[str, Any], kind: str = "postgres") -> Spec:
         object_bytes=int(data.get("object_bytes") or 64 * GIB),
         client_directory=str(data.get("client_directory") or ""),
         drill=DrillOptions.from_dict(data.get("drill") or {}),
+        goals=Goals.from_dict(data.get("goals")),
     )
     _check(spec)
     return spec

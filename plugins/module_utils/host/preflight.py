@@ -26,6 +26,8 @@ GIB = 1024**3
 LISTEN = "0A"
 NETWORK_TIMEOUT = 8.0
 CONTAINER_PROXY = "docker-proxy"
+# What example files have in place of a secret.
+PLACEHOLDER = re.compile(r"(?:change|replace)[-_ ]?me", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Requirements:
     port_owners: Sequence[str] = ()
     endpoints: Sequence[Mapping[str, str]] = ()
     secrets: Mapping[str, bool] | None = None
+    placeholders: Sequence[str] = ()
 
 
 def system(required: Requirements, release: Mapping[str, str]) -> Iterator[str]:
@@ -210,6 +213,17 @@ def secrets(required: Requirements) -> Iterator[str]:
             f"{'These secrets are' if len(missing) > 1 else 'This secret is'} empty: {', '.join(missing)}. "
             "Give each a value, best from ansible-vault or another lookup."
         )
+    if required.placeholders:
+        yield (
+            f"{'These secrets have' if len(required.placeholders) > 1 else 'This secret has'} the value of an example "
+            f"still: {', '.join(required.placeholders)}. Make up values, and encrypt their file with: ansible-vault "
+            "encrypt FILE"
+        )
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether it is what an example file has in place of a secret."""
+    return PLACEHOLDER.search(value) is not None
 
 
 def own_addresses() -> set[str]:

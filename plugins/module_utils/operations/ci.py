@@ -91,4 +91,9 @@ def _release(order: Order, key: str) -> int:
 
 def again(request: Mapping[str, Any], name: str, by: str) -> dict[str, Any]:
     """The last deploy with another release name; what was said for that one release alone is not said again."""
+    if request.get("digests") and name != request.get("release"):
+        raise SlipwayError(
+            f"The images of {request['stack']} are named by digest, and those of release {name} are not known.",
+            hint="Promote it with: ansible-playbook slipway.vps.promote",
+        )
     return {**request, "action": "deploy", "release": name, "requested_by": by, "force": False, "contract": False}

@@ -67,21 +67,21 @@ def _sites(variables: Variables) -> Iterator[Site]:
     """One site per host and health path, in the order of the routes."""
     seen: set[str] = set()
     given = variables.get("stack_routes") or []
-    routes = spec.routes(given, str(variables.get("stack_domain") or ""))
-    for entry, route in zip(given, routes, strict=True):
-        # Where another route's service would answer, this one is asked on its own path.
-        health = route.health if nginx.asked_through(routes, route) else Expectation(route.path)
-        for host, tenant in _hosts(entry, variables):
+    routes, static = spec.places(given, str(variables.get("stack_domain") or ""))
+    # Where another route's service would answer, this one is asked on its own path.
+    asked = [(r.host, r.health if nginx.asked_through(routes, r) else Expectation(r.path)) for r in routes]
+    asked += [(r.host, Expectation(r.path)) for r in static]
+    for name, health in asked:
+        for host, tenant in _hosts(name, variables):
             site = Site(host, health, tenant)
             if site.url not in seen:
                 seen.add(site.url)
                 yield site
 
 
-def _hosts(route: Mapping[str, Any], variables: Variables) -> Iterator[tuple[str, str]]:
-    host = route.get("host") or variables.get("stack_domain")
+def _hosts(host: str, variables: Variables) -> Iterator[tuple[str, str]]:
     if host != TENANTS:
-        yield str(host), ""
+        yield host, ""
         return
     for tenant in variables.get("tenant_hosts") or []:
         for name in tenant["hosts"]:
@@ -186,7 +186,7 @@ def _containers(variables: Variables) -> Iterator[dict[str, Any]]:
     if not stack:
         return
     data = list(variables.get("stack_data_services") or [])
-    routed = [route["service"] for route in variables.get("stack_routes") or []]
+    routed = [route["service"] for route in variables.get("stack_routes") or [] if not spec.is_static(route)]
     application = [*routed, *(variables.get("stack_exclusive_services") or [])]
     replicas = variables.get("stack_replicas") or {}
     for service in dict.fromkeys(data):

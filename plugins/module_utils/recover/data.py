@@ -18,6 +18,7 @@ from typing import Any
 
 from ..backup import restoration, restore, restore_files, restore_redis
 from ..backup import spec as specs
+from ..backup.goals import Goals
 from ..backup.kinds.files import Files
 from ..backup.restoration import IN_PLACE
 from ..backup.wal import options as wal_options
@@ -25,7 +26,7 @@ from ..backup.wal import restore as wal_restore
 from ..backup.wal.archive import moment
 from ..common.errors import SlipwayError
 from ..common.events import Emitter
-from ..common.files import remove
+from ..common.files import read_json, remove
 from ..release import recovery, standby
 from ..release.host import Host, Serving
 from ..release.paths import StackPaths
@@ -76,7 +77,8 @@ def finish(request: Mapping[str, Any], emitter: Emitter) -> dict[str, Any]:
 
 def _answer(host: Host, known: Journal, request: Mapping[str, Any], *, changed: bool) -> dict[str, Any]:
     lost = loss(known, str(request.get("lost_at") or ""))
-    return {"changed": changed, "recovery": {**told(known), **_release(host), "loss": lost}}
+    goals = Goals.from_dict((read_json(specs.CONFIG_DIRECTORY / f"{known.stack}.json", {}) or {}).get("goals")).told()
+    return {"changed": changed, "recovery": {**told(known), **_release(host), "loss": lost, "goals": goals}}
 
 
 def loss(known: Journal, lost_at: str) -> dict[str, Any]:

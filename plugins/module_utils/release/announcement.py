@@ -39,9 +39,11 @@ def inputs(release: Record, slot: str, secrets: Mapping[str, str]) -> str:
     if slot:
         lines.append(f"slot: {slot}")
     lines += [f"image {name}: {value}" for name, value in sorted(release.images.items())]
+    lines += [f"digest {name}: {value}" for name, value in sorted(spec.digests.items())]
     lines += [f"env {name}: {value}" for name, value in sorted(spec.env.items())]
     lines += [f"secret {name}: (fingerprint {secrets.get(name, 'unknown')})" for name in sorted(spec.secrets)]
     lines += [_route(route) for route in spec.routes]
+    lines += [f"route {r.name}: {r.host}{r.path} -> folder {r.root} {r.fallback}".rstrip() for r in spec.static]
     lines += [f"replicas {name}: {count}" for name, count in sorted(spec.replicas.items())]
     lines += [f"limits {name}: {dict(sorted(limits.items()))}" for name, limits in sorted(spec.limits.items())]
     lines += [f"data service: {name}" for name in spec.data_services]

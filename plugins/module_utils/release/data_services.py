@@ -167,7 +167,7 @@ def find(host: Host, spec: Spec, current: State) -> list[Change]:
         for name in life.data
         if name in current.data_definitions and (found := definitions.read(host.paths, name))
     }
-    resolved = images.resolve_all(host.daemon, {name: model.image(name) for name in running})
+    resolved = images.resolve_all(host.daemon, {name: planning.wanted_image(spec, model, name) for name in running})
     key = fingerprint.key(host.paths.key)
     changes = [
         Change(before, definitions.make(spec, model, life, name, resolved[name], host.paths, key))

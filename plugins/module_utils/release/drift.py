@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from . import cpu, edge, networks
+from . import cpu, edge, networks, static
 from .daemon import Container
 from .host import Host, Serving
 from .paths import DATA, other
@@ -65,5 +65,7 @@ def _files(host: Host, current: State, serving: Serving) -> Iterator[str]:
         if not place.is_dir() or place.stat().st_mode & 0o7777 != mode:
             yield f"The directory {place} does not have the mode {mode:04o}."
     for path in sorted(host.paths.release(active.number).iterdir()):
-        if path.stat().st_mode & 0o7777 != SECRET_MODE:
+        if path.is_file() and path.stat().st_mode & 0o7777 != SECRET_MODE:
             yield f"The file {path} does not have the mode {SECRET_MODE:04o}."
+    for place in static.missing(host.paths, active, slot):
+        yield f"The files that Nginx serves from {place} are gone."

@@ -46,6 +46,7 @@ from . import (
     rotation,
     rules,
     state,
+    static,
     watch,
 )
 from .host import Host, overrides, upstreams
@@ -196,6 +197,7 @@ class Pipeline:
             self.host.store.write_run(self.record, self.values, made)
         else:
             self.host.store.write(self.record, made)
+            static.keep(self.host.paths, self.record, self.old.number if self.target.rotation and self.old else None)
             self.host.store.write_request(self.record.number, self.what_was_asked())
             rotation.note(self.host, self.record.number, self.target.database)
 

@@ -11,11 +11,12 @@ slots are always there, and a flag file chooses between them, so that moving the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from .paths import SLOTS, StackPaths
-from .spec import ADDRESS, COOKIE, TENANTS, Route, Spec
+from .spec import ADDRESS, COOKIE, TENANTS, Route, Spec, Static
 
 HEADER = "# Written by Slipway at each release that changes it. Changes made by hand are lost.\n"
 RELEASE_PATH = "/.well-known/slipway/release"
@@ -38,9 +39,10 @@ def render(spec: Spec, paths: StackPaths, upstreams: Upstreams) -> dict[Path, st
     files = {}
     if spec.routes:
         files[paths.nginx / "upstreams.conf"] = HEADER + _upstreams_text(spec, upstreams)
-    for host in sorted({route.host for route in spec.routes}):
+    for host in sorted({route.host for route in spec.places}):
         routes = [route for route in spec.routes if route.host == host]
-        files[paths.nginx / "hosts" / f"{host}.conf"] = HEADER + _host_text(spec, paths, host, routes)
+        static = [route for route in spec.static if route.host == host]
+        files[paths.nginx / "hosts" / f"{host}.conf"] = HEADER + _host_text(spec, paths, routes, static)
     mark = checksum(files)
     return {path: text.replace(CONFIG_MARK, mark) for path, text in files.items()}
 
@@ -108,7 +110,7 @@ def _zone(stack: str, route: Route) -> str:
     return f"{stack}_{route.name}"
 
 
-def _host_text(spec: Spec, paths: StackPaths, host: str, routes: Sequence[Route]) -> str:
+def _host_text(spec: Spec, paths: StackPaths, routes: Sequence[Route], static: Sequence[Static]) -> str:
     parts = [
         f"""# Whether a flag is there must be looked up for every request.
 open_file_cache off;
@@ -160,24 +162,41 @@ location = {CONFIG_PATH} {{
 }}
 """
     ]
-    for number, (match, route, maintenance) in enumerate(locations(routes), 1):
-        parts.append(_location(spec, route, match, f"@slipway_closing_{number}", maintenance=maintenance))
+    claimed = [match for route in static for match in matches(route.path)]
+    number = 0
+    for number, found in enumerate(locations(routes, claimed), 1):
+        parts.append(_location(spec, found, f"@slipway_closing_{number}"))
+    for route in static:
+        for match in matches(route.path):
+            number += 1
+            parts.append(_twins(match, f"@slipway_closing_{number}", _files(paths, route), maintenance=True))
     return "\n".join(parts)
 
 
-def locations(routes: Sequence[Route]) -> list[tuple[str, Route, bool]]:
-    """The locations of one host, each once: match, route, and whether maintenance closes it.
+class Location(NamedTuple):
+    """What is answered at one place of a host."""
 
-    A health path gets a location of its own, unless another route claims that very path.
+    match: str
+    route: Route
+    maintenance: bool = True  # closes it
+    internal: bool = False  # for this host alone
+
+
+def locations(routes: Sequence[Route], claimed: Collection[str] = ()) -> list[Location]:
+    """The locations of one host, each once; `claimed` are those that no service answers.
+
+    A health path gets a location of its own, unless another route claims that very path. What is internal stays so,
+    whoever else names it.
     """
-    claimed = {match for route in routes for match in matches(route.path)}
-    found: dict[str, tuple[str, Route, bool]] = {}
+    inside = [Location(match, r, False, True) for r in routes for path in r.internal_paths for match in matches(path)]
+    found = {location.match: location for location in inside}
+    taken = {*claimed, *(match for route in routes for match in matches(route.path))}
     for route in routes:
         health = _health_match(route)
-        if health != "= /" and health not in claimed:
-            found.setdefault(health, (health, route, False))
+        if health != "= /" and health not in taken:
+            found.setdefault(health, Location(health, route, maintenance=False))
         for match in matches(route.path):
-            found.setdefault(match, (match, route, True))
+            found.setdefault(match, Location(match, route))
     return list(found.values())
 
 
@@ -188,7 +207,7 @@ def _health_match(route: Route) -> str:
 def leads_to(routes: Sequence[Route], path: str) -> Route | None:
     """The route that a path of one host ends at."""
     path = path.split("?", 1)[0]
-    by_match = {match: route for match, route, _maintenance in locations(routes)}
+    by_match = {location.match: location.route for location in locations(routes)}
     prefixes = [match for match in by_match if match.startswith("^~ ") and path.startswith(match[3:])]
     for match in (f"= {path}", *sorted(prefixes, key=len, reverse=True), "/"):
         if match in by_match:
@@ -210,14 +229,30 @@ def matches(path: str) -> list[str]:
     return [f"= {path}", f"^~ {path}/"]
 
 
-def _location(spec: Spec, route: Route, match: str, twin: str, *, maintenance: bool) -> str:
+def _location(spec: Spec, found: Location, twin: str) -> str:
+    lines = ["allow 127.0.0.1;", "allow ::1;", "deny all;"] if found.internal else []
+    lines += _proxy(spec, found.route, limited=found.maintenance)
+    return _twins(found.match, twin, lines, maintenance=found.maintenance)
+
+
+def _twins(match: str, twin: str, lines: Sequence[str], *, maintenance: bool) -> str:
     """A location, and its twin that closes the connection after the answer."""
     first = []
     if maintenance:
         first += ["if ($slipway_maintenance) {", "    return 503;", "}"]
     first += ["if ($slipway_closing) {", f"    return {TO_THE_TWIN};", "}", f"error_page {TO_THE_TWIN} = {twin};"]
-    lines = _proxy(spec, route, limited=maintenance)
     return _block(_quoted(match), [*first, *lines]) + "\n" + _block(twin, ["keepalive_timeout 0;", *lines])
+
+
+def _files(paths: StackPaths, route: Static) -> list[str]:
+    """The files of the slot that serves. Browsers ask whether theirs are still the same, so that a release is seen."""
+    fallback = f"{route.path.rstrip('/')}/{route.fallback}" if route.fallback else "=404"
+    return [
+        f"root {paths.static}/$slipway_slot/{route.name};",
+        f"include {SNIPPETS}/headers.conf;",
+        "add_header Cache-Control no-cache always;",
+        f"try_files $uri $uri/index.html {fallback};",
+    ]
 
 
 def _block(match: str, lines: Sequence[str]) -> str:

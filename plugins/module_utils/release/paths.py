@@ -79,6 +79,11 @@ class StackPaths:
         """The definitions that the data services run with."""
         return self.root / "data"
 
+    @property
+    def static(self) -> Path:
+        """The files that Nginx itself serves, by slot and route."""
+        return self.root / "static"
+
     def slot_text(self, slot: str) -> Path:
         return self.root / "slots" / slot
 

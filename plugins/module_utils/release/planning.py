@@ -176,7 +176,7 @@ def _today(host: Host, serving: Serving) -> dict[str, str]:
 def differences(host: Host, spec: Spec, active: Record) -> list[str]:
     """Which inputs differ from those of the active release, by name."""
     before, after = active.spec.public(), spec.public()
-    names = [name for name in after if before.get(name) != after[name]]
+    names = [name for name in {**after, **before} if before.get(name) != after.get(name)]
     if host.store.values(active.number) != spec.values and not {"env", "release"} & set(names):
         names.append("secrets")
     return [f"Different from the release that serves: {', '.join(names) or 'templates'}."]
@@ -282,8 +282,16 @@ def resolve_images(host: Host, model: Model, release: Record, current: State) ->
     """Digests for the application; data services keep the image that their containers were made from."""
     life = release.groups
     kept = {name: current.data_images[name] for name in life.data if name in current.data_images}
-    asked = {name: model.image(name) for name in (*life.application, *life.data) if name not in kept}
+    asked = {
+        name: wanted_image(release.spec, model, name) for name in (*life.application, *life.data) if name not in kept
+    }
     return {**kept, **images.resolve_all(host.daemon, asked)}
+
+
+def wanted_image(spec: Spec, model: Model, service: str) -> str:
+    """What the Compose file names, or the image of that repository which another environment has released."""
+    named = model.image(service)
+    return f"{images.repository(named)}@{spec.digests[service]}" if service in spec.digests else named
 
 
 def transition(target: Target, current: State, by: str, blocks: ports.Blocks, identifier: str) -> Transition:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from ..common.errors import SlipwayError
-from . import adoption, audit, cpu, data_services, drain, edge, images, keepers, rotation, state
+from . import adoption, audit, cpu, data_services, drain, edge, images, keepers, rotation, state, static
 from .host import Host, Serving
 from .paths import other
 from .record import Record
@@ -199,7 +199,7 @@ def reconcile(host: Host) -> bool:
 
 def _modes(host: Host, active: Record) -> None:
     for path in host.paths.release(active.number).iterdir():
-        path.chmod(0o600)
+        path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def _up(host: Host, release: Record, slot: str) -> None:
@@ -209,6 +209,7 @@ def _up(host: Host, release: Record, slot: str) -> None:
     _with_images(host, release)
     keepers.sync(host.daemon, host.paths.stack, keepers.wanted(host.store.all()))
     host.slots.start_data(release, values, deadline)
+    static.mend(host.paths, release, slot)
     _revive(host, release, slot)
     host.slots.start(release, slot, values, deadline, recreate=False)
     host.slots.connect_data(release, slot)

@@ -39,6 +39,7 @@ def _names(spec: Spec, model: Model) -> Iterator[Problem]:
         *((name, "stack_exclusive_services") for name in spec.exclusive_services),
         *((name, "stack_replicas") for name in spec.replicas),
         *((name, "stack_limits") for name in spec.limits),
+        *((name, "stack_digests") for name in spec.digests),
         *((command.service, f"the hook {moment}") for moment, hooks in spec.hooks.items() for command in hooks),
     ]
     if spec.migrate:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from ..common.errors import SlipwayError
 from ..common.process import CommandError, run, tail
-from . import compose, definitions, health, networks
+from . import compose, definitions, health, networks, static
 from .daemon import Daemon
 from .paths import DATA, StackPaths
 from .record import Record
@@ -38,7 +38,8 @@ class Slots:
         return compose.Project(self.paths.project(slot), str(self.paths.files), files)
 
     def create(self, release: Record, slot: str, values: Mapping[str, str]) -> None:
-        """Containers and networks, not started; the data services join the networks."""
+        """Containers and networks, not started; the data services join the networks. Files that Nginx serves."""
+        static.place(self.paths, release, slot)
         services = [*release.starting, *release.groups.exclusive]
         if services:
             _compose(compose.create(self.project(release, slot), services, release.scale), values)

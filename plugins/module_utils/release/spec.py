@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -23,10 +23,14 @@ ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED_ENV = re.compile(r"PATH|HOME|SHELL|RELEASE|(?:DOCKER|COMPOSE|LD|PYTHON|SYSTEMD)_.*")
 SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 ROUTE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
+FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 URL_PATH = re.compile(r"/[A-Za-z0-9._~!&*+,;=:@%/-]*")
 RATE = re.compile(r"[1-9][0-9]*r/[sm]")
 SIZE = re.compile(r"[0-9]+[kKmMgG]?")
 RELEASE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
+DIGEST = re.compile(r"(?:[^\s@]+@)?(sha256:[0-9a-f]{64})")
+# What a route with files of its own cannot have.
+OF_SERVICES = ("service", "port", "websocket", "sticky", "rate_limit", "max_body_size", "timeout", "internal_paths")
 HOOK_MOMENTS = ("before_migrate", "before_switch", "after_switch")
 MAX_PORT = 65535
 
@@ -47,6 +51,7 @@ class Route:
     rate_burst: int = 20
     max_body_size: str = ""
     timeout: int = 60
+    internal_paths: tuple[str, ...] = ()  # answered to this host alone
 
     @property
     def claim(self) -> tuple[str, str]:
@@ -57,6 +62,27 @@ class Route:
     def endpoint(self) -> str:
         """What a block of host ports is allocated for."""
         return f"{self.service}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"service {self.service}"
+
+
+@dataclass(frozen=True)
+class Static:
+    """One host and path, and the folder of the project directory whose files Nginx itself serves there."""
+
+    name: str
+    host: str
+    path: str
+    root: str
+    fallback: str = ""  # what is served where there is no such file
+
+    @property
+    def claim(self) -> tuple[str, str]:
+        return self.host, self.path.rstrip("/")
+
+    def __str__(self) -> str:
+        return f"folder {self.root}"
 
 
 @dataclass(frozen=True)
@@ -102,9 +128,12 @@ class Spec:
     domain: str
     compose: str
     release: str
+    # Images that another environment has released, by service; their tags are not asked for.
+    digests: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     routes: tuple[Route, ...] = ()
+    static: tuple[Static, ...] = ()
     replicas: Mapping[str, int] = field(default_factory=dict)
     limits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     data_services: tuple[str, ...] = ()
@@ -122,9 +151,14 @@ class Spec:
         return {**self.env, **self.secrets, "RELEASE": self.release}
 
     @property
+    def places(self) -> tuple[Route | Static, ...]:
+        """All routes, whoever answers."""
+        return (*self.routes, *self.static)
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """The concrete host names of the routes."""
-        return tuple(sorted({route.host for route in self.routes if route.host != TENANTS}))
+        return tuple(sorted({route.host for route in self.places if route.host != TENANTS}))
 
     def public(self) -> dict[str, Any]:
         """The specification as it is stored and shown: without the secrets."""
@@ -132,6 +166,12 @@ class Spec:
         del data["secrets"]
         for shown, route in zip(data["routes"], self.routes, strict=True):
             shown["health"] = expectation.plain(route.health)
+            # What was not there before is left out where it is not used, so that a release stays the same one.
+            if not route.internal_paths:
+                del shown["internal_paths"]
+        for name in ("digests", "static"):
+            if not data[name]:
+                del data[name]
         return data
 
 
@@ -148,6 +188,8 @@ def parse(request: Mapping[str, Any]) -> Spec:
         raise SlipwayError("The Compose file is empty.", hint="Set stack_compose_file to the team's Compose file.")
     env = _variables("env", request.get("env"))
     secrets = _variables("secrets", request.get("secrets"))
+    # A stored release has its static routes apart, what people write has all in one list.
+    services, static = places([*(request.get("routes") or []), *(request.get("static") or [])], domain)
     twice = sorted(set(env) & set(secrets))
     if twice:
         raise SlipwayError(f"{twice[0]} is in both env and secrets.", hint="Keep it in one of them.")
@@ -156,9 +198,11 @@ def parse(request: Mapping[str, Any]) -> Spec:
         domain=domain,
         compose=str(request["compose"]),
         release=release,
+        digests=_digests(request.get("digests")),
         env=env,
         secrets=secrets,
-        routes=routes(request.get("routes") or [], domain),
+        routes=services,
+        static=static,
         replicas=_replicas(request.get("replicas") or {}),
         limits=_limits(request.get("limits") or {}),
         data_services=_services("data_services", request.get("data_services")),
@@ -228,6 +272,22 @@ def _variables(what: str, given: Any) -> dict[str, str]:
     return variables
 
 
+def _digests(given: Any) -> dict[str, str]:
+    """By service; a name before the digest may be that of another registry, so only the digest counts."""
+    if given is not None and not isinstance(given, Mapping):
+        raise SlipwayError("The digests of the stack are not a dictionary.", hint="Write them as SERVICE: DIGEST.")
+    found: dict[str, str] = {}
+    for service, value in (given or {}).items():
+        digest = DIGEST.fullmatch(str(value))
+        if not digest:
+            raise SlipwayError(
+                f"The digest {str(value)!r} of {service} is not the digest of an image.",
+                hint="Write it like sha256:0123... (64 digits), as playbook promote.yml does.",
+            )
+        found[str(service)] = digest[1]
+    return found
+
+
 def _scalar(value: Any) -> str:
     if value is None:
         return ""
@@ -237,27 +297,85 @@ def _scalar(value: Any) -> str:
 
 
 def routes(entries: Sequence[Mapping[str, Any]], domain: str) -> tuple[Route, ...]:
-    """The routes as people wrote them."""
-    found: list[Route] = []
+    """The routes to services, as people wrote them."""
+    return places(entries, domain)[0]
+
+
+def places(entries: Sequence[Mapping[str, Any]], domain: str) -> tuple[tuple[Route, ...], tuple[Static, ...]]:
+    """The routes, sorted by who answers: a service, or Nginx itself with files."""
+    found: list[Route | Static] = []
     for entry in entries:
-        route = _route(entry, domain, {known.name for known in found})
+        taken = {known.name for known in found}
+        route = _static(entry, domain, taken) if entry.get("root") else _route(entry, domain, taken)
         clash = next((known for known in found if known.claim == route.claim), None)
         if clash:
             raise SlipwayError(
-                f"Two routes claim {route.host}{route.path} (services {clash.service} and {route.service}).",
+                f"Two routes claim {route.host}{route.path} ({clash} and {route}).",
                 hint="Give one of them another host or path.",
             )
         found.append(route)
-    return tuple(found)
+    services = tuple(route for route in found if isinstance(route, Route))
+    return services, tuple(route for route in found if isinstance(route, Static))
 
 
-def _route(entry: Mapping[str, Any], domain: str, taken: set[str]) -> Route:
-    known = set(Route.__dataclass_fields__)
-    unknown = sorted(set(entry) - known)
+def is_static(entry: Mapping[str, Any]) -> bool:
+    """Whether a route, as it was written, leads to files and not to a service."""
+    return bool(entry.get("root"))
+
+
+def _refuse_unknown(entry: Mapping[str, Any], known: Collection[str]) -> None:
+    unknown = sorted(name for name in set(entry) - set(known) if entry[name] not in (None, "", []))
     if unknown:
         raise SlipwayError(
             f"A route has the unknown key {unknown[0]!r}.", hint=f"Known keys: {', '.join(sorted(known))}."
         )
+
+
+def _name(entry: Mapping[str, Any], otherwise: str, taken: set[str]) -> str:
+    name = str(entry.get("name") or "") or _free_name(otherwise.lower().replace(".", "-").replace("/", "-"), taken)
+    if not ROUTE_NAME.fullmatch(name) or name in taken:
+        raise SlipwayError(
+            f"The route name {name!r} is used twice or is not a plain name.",
+            hint="Use lower-case letters, digits, hyphens and underscores, each name once.",
+        )
+    return name
+
+
+def _host(entry: Mapping[str, Any], domain: str) -> str:
+    host = str(entry.get("host") or domain)
+    return TENANTS if host == TENANTS else validate.domain(host)
+
+
+def _static(entry: Mapping[str, Any], domain: str, taken: set[str]) -> Static:
+    _refuse_unknown(entry, {*Route.__dataclass_fields__, *Static.__dataclass_fields__})
+    given = [name for name in OF_SERVICES if entry.get(name)]
+    if given:
+        raise SlipwayError(
+            f"A route has both root and {given[0]}.",
+            hint="Nginx answers it with the files of root, or a service does: leave one of them out.",
+        )
+    root = PurePosixPath(str(entry["root"]))
+    if root.is_absolute() or ".." in root.parts or not root.parts:
+        raise SlipwayError(
+            f"The root {entry['root']!r} is outside the project directory.", hint="Use a relative path, such as web."
+        )
+    name = _name(entry, str(root), taken)
+    fallback = str(entry.get("fallback") or "")
+    if fallback and not FILE_NAME.fullmatch(fallback):
+        raise SlipwayError(
+            f"The fallback {fallback!r} of route {name} is not a file of its folder.", hint="For example index.html."
+        )
+    return Static(
+        name=name,
+        host=_host(entry, domain),
+        path=_path(f"path of route {name}", entry.get("path") or "/"),
+        root=str(root),
+        fallback=fallback,
+    )
+
+
+def _route(entry: Mapping[str, Any], domain: str, taken: set[str]) -> Route:
+    _refuse_unknown(entry, Route.__dataclass_fields__)
     service = str(entry.get("service") or "")
     if not SERVICE.fullmatch(service):
         raise SlipwayError(
@@ -266,13 +384,8 @@ def _route(entry: Mapping[str, Any], domain: str, taken: set[str]) -> Route:
     port = _whole(f"port of the route to {service}", entry.get("port"), 1)
     if port > MAX_PORT:
         raise SlipwayError(f"The port {port} of the route to {service} is no port.", hint="Use 1 to 65535.")
-    name = str(entry.get("name") or "") or _free_name(f"{service}-{port}".lower().replace(".", "-"), taken)
-    if not ROUTE_NAME.fullmatch(name) or name in taken:
-        raise SlipwayError(
-            f"The route name {name!r} is used twice or is not a plain name.",
-            hint="Use lower-case letters, digits, hyphens and underscores, each name once.",
-        )
-    host = str(entry.get("host") or domain)
+    name = _name(entry, f"{service}-{port}", taken)
+    path = _path(f"path of route {name}", entry.get("path") or "/")
     websocket = bool(entry.get("websocket"))
     rate = str(entry.get("rate_limit") or "")
     if rate and not RATE.fullmatch(rate):
@@ -282,8 +395,8 @@ def _route(entry: Mapping[str, Any], domain: str, taken: set[str]) -> Route:
     size = str(entry.get("max_body_size") or "")
     return Route(
         name=name,
-        host=TENANTS if host == TENANTS else validate.domain(host),
-        path=_path(f"path of route {name}", entry.get("path") or "/"),
+        host=_host(entry, domain),
+        path=path,
         service=service,
         port=port,
         health=expectation.parse(f"health of route {name}", entry.get("health")),
@@ -293,7 +406,22 @@ def _route(entry: Mapping[str, Any], domain: str, taken: set[str]) -> Route:
         rate_burst=_whole(f"rate_burst of route {name}", entry.get("rate_burst", 20), 0),
         max_body_size=_size(f"max_body_size of route {name}", size) if size else "",
         timeout=_whole(f"timeout of route {name}", entry.get("timeout") or (3600 if websocket else 60), 1),
+        internal_paths=_internal(name, path, entry.get("internal_paths")),
     )
+
+
+def _internal(route: str, path: str, given: Any) -> tuple[str, ...]:
+    """Paths below the route's own: those of another route are not this one's to close."""
+    if isinstance(given, str) or (given is not None and not isinstance(given, Sequence)):
+        raise SlipwayError(f"The internal_paths of route {route} are no list.", hint="Write them like [/metrics].")
+    found = tuple(dict.fromkeys(_path(f"internal path of route {route}", one) for one in given or ()))
+    for one in found:
+        if not f"{one.rstrip('/')}/".startswith(f"{path.rstrip('/')}/"):
+            raise SlipwayError(
+                f"The internal path {one} is not below {path}, the path of route {route}.",
+                hint="Name it in the route that it belongs to.",
+            )
+    return found
 
 
 def _sticky(route: str, value: Any) -> str:

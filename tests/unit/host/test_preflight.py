@@ -117,6 +117,13 @@ def test_secrets_are_named_and_never_shown() -> None:
     assert message.startswith("These secrets are empty: A, B.")
 
 
+def test_what_an_example_has_in_place_of_a_secret_is_told() -> None:
+    (message,) = preflight.secrets(wanted(placeholders=["A"]))
+    assert message.startswith("This secret has the value of an example still: A.")
+    assert all(map(preflight.is_placeholder, ("CHANGE_ME", "change-me", "https://x.example/CHANGEME/1", "Replace me")))
+    assert not any(preflight.is_placeholder(text) for text in ("", "exchange", "K8sjd-me_77"))
+
+
 def test_only_what_is_asked_for_is_looked_at_and_the_order_is_a_persons() -> None:
     required = wanted(memory_mb=10**9, cores=10**6, now=time.time() - 10**6, secrets={"A": False})
     found = preflight.inspect(required, ["secrets", "cores", "memory", "clock"])

@@ -52,6 +52,9 @@ ROUTES = [
     {"name": "web", "service": "web", "port": 3000, "health": "/health"},
     {"name": "login", "service": "web", "port": 3000, "path": "/login", "rate_limit": "1r/s", "rate_burst": 2},
     {"name": "small", "service": "web", "port": 3000, "path": "/small", "max_body_size": "1k"},
+    {"name": "inside", "service": "web", "port": 3000, "path": "/inside", "internal_paths": ["/inside/metrics"]},
+    {"name": "client", "root": "web", "path": "/client", "fallback": "index.html"},
+    {"name": "docs", "root": "docs", "path": "/docs"},
 ]
 SITE = {"name": HOST, "server_names": [HOST], "include": f"/etc/nginx/slipway/stacks/shop/hosts/{HOST}[.]conf"}
 
@@ -79,6 +82,10 @@ def server(directory: Path, application: Application, **variables: Any) -> Nginx
     ports = {slot: {route["name"]: [application.port] for route in ROUTES} for slot in ("blue", "green")}
     for path, text in rendering.render(parse(request), StackPaths("shop"), ports).items():
         made.write(str(path).lstrip("/"), text)
+    for slot in ("blue", "green"):
+        for name in ("client", "docs"):
+            made.write(f"srv/shop/static/{slot}/{name}/{name}/index.html", f"the {name} of {slot}")
+    made.write("srv/shop/static/blue/client/client/assets/a.js", "script()")
     made.sites(SITE)
     made.write("var/www/slipway/maintenance.html", made.role.text("maintenance.html.j2"))
     return made
@@ -378,3 +385,55 @@ def test_ten_thousand_names_load_and_reload_within_two_seconds(place: Path, appl
     finally:
         made.stop()
     assert loading < 2 and reloading < 2, (loading, reloading)
+
+
+# Files, and what is for the host alone
+
+
+@pytest.mark.parametrize("path", ["/client", "/client/", "/client/games/42", "/client/index.html"])
+def test_a_folder_is_served_and_its_own_paths_are_the_page(nginx: Nginx, path: str) -> None:
+    status, headers, body = nginx.ask(HOST, path)
+    assert (status, body) == (200, b"the client of blue")
+    assert headers["cache-control"] == ["no-cache"] and headers["content-type"] == ["text/html"]
+    assert headers["x-content-type-options"] == ["nosniff"]
+
+
+def test_a_file_has_its_type_and_one_that_is_not_there_is_404(nginx: Nginx) -> None:
+    status, headers, body = nginx.ask(HOST, "/client/assets/a.js")
+    assert (status, headers["content-type"], body) == (200, ["application/javascript"], b"script()")
+    assert nginx.ask(HOST, "/docs/")[2] == b"the docs of blue"
+    assert nginx.ask(HOST, "/docs/gone")[0] == 404
+    # Outside of all folders, whatever the spelling.
+    for path in ("/docs/../../../state.json", "/%2e%2e/%2e%2e/state.json"):
+        assert nginx.ask(HOST, path)[0] == 400
+
+
+def test_files_change_over_by_the_flag(nginx: Nginx) -> None:
+    flag = nginx.directory / "srv/shop/slot.green"
+    flag.touch()
+    try:
+        assert nginx.ask(HOST, "/client/")[2] == b"the client of green"
+    finally:
+        flag.unlink()
+    assert nginx.ask(HOST, "/client/")[2] == b"the client of blue"
+
+
+def test_files_are_served_while_connections_are_closed_for_a_reload(nginx: Nginx) -> None:
+    mark = nginx.directory / "run/slipway-nginx-closing"
+    mark.touch()
+    try:
+        for path, body in (("/client/games/42", b"the client of blue"), ("/docs/", b"the docs of blue")):
+            status, headers, found = nginx.ask(HOST, path)
+            assert (status, found, headers["connection"]) == (200, body, ["close"])
+        assert nginx.ask(HOST, "/docs/gone")[0] == 404
+    finally:
+        mark.unlink()
+
+
+def test_an_internal_path_is_answered_to_the_host_alone(nginx: Nginx, behind_proxy: Nginx) -> None:
+    stranger = {"X-Forwarded-For": "198.51.100.7"}
+    for path in ("/inside/metrics", "/inside/metrics/more"):
+        assert nginx.ask(HOST, path)[0] == 200
+        # What a visitor claims makes nobody the host, and a proxy that is believed says who asks.
+        assert behind_proxy.ask(HOST, path, stranger)[0] == 403
+    assert behind_proxy.ask(HOST, "/inside", stranger)[0] == 200

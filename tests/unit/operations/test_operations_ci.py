@@ -121,3 +121,10 @@ def test_the_last_deploy_again_under_another_name():
         "contract": False,
         "requested_by": "deploy key github",
     }
+
+
+def test_a_key_deploys_nothing_that_was_not_promoted():
+    last = {"stack": "shop", "release": "1.4.2", "digests": {"api": "sha256:5f"}}
+    assert ci.again(last, "1.4.2", "deploy key github")["digests"] == {"api": "sha256:5f"}
+    with pytest.raises(SlipwayError, match=r"those of release 1\.4\.3 are not known"):
+        ci.again(last, "1.4.3", "deploy key github")

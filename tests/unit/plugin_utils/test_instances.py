@@ -15,6 +15,7 @@ from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
+from ansible_collections.slipway.vps.plugins.filter.placeholders import placeholders
 from ansible_collections.slipway.vps.plugins.plugin_utils import instances
 
 BASE = {"stack_domain": "{{ stack_name }}.example.org", "stack_routes": [{"service": "api", "port": 8080}]}
@@ -143,6 +144,12 @@ def test_a_secret_without_a_value_is_told_by_its_stack() -> None:
     inventory = Inventory(stacks, stack_secrets={"KEY": "{{ '' }}"})
     told = [instances.secrets(one, {}, inventory.evaluate) for one in inventory.found()]
     assert told == [{"rose: KEY": "set", "rose: EMPTY": ""}, {"iris: KEY": ""}]
+
+
+def test_the_value_of_an_example_is_told_as_one() -> None:
+    inventory = Inventory([league("rose", stack_secrets={"KEY": "CHANGE_ME for {{ stack_name }}"})])
+    [told] = [instances.secrets(one, {}, inventory.evaluate) for one in inventory.found()]
+    assert placeholders(told) == ["rose: KEY"]
 
 
 def test_the_file_of_tasks_holds_no_value() -> None:

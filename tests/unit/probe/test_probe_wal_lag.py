@@ -52,3 +52,11 @@ def test_it_reads_the_status_that_the_shipper_writes(probe, tmp_path, monkeypatc
     assert probe(type="wal_lag", target="shop").status == "ok"
     (tmp_path / "shop" / "status.json").write_text("{")
     assert "cannot be read" in probe(type="wal_lag", target="shop").message
+
+
+def test_what_was_promised_is_the_limit_where_it_is_less():
+    probe = wal_lag.WalLag(parse({"type": "wal_lag", "target": "shop"}, TYPES, {}))
+    behind = {**GOOD, "covered": "2026-03-02T11:59:40+00:00"}
+    assert probe.judge(behind, NOW).status == "ok"
+    assert probe.judge(behind, NOW, 15).status == "warn"
+    assert probe.judge(behind, NOW, 900).status == "ok"

@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.slipway.vps.plugins.module_utils.release import announcement, fingerprint, record
 from ansible_collections.slipway.vps.plugins.module_utils.release.model import Model
-from ansible_collections.slipway.vps.plugins.module_utils.release.spec import Command, Spec, parse
+from ansible_collections.slipway.vps.plugins.module_utils.release.spec import Command, Spec, Static, parse
 
 KEY = b"k" * 32
 NOT_AN_INPUT_LINE = {"stack", "compose"}  # the stack names the diff, the Compose file has one of its own
@@ -38,6 +38,7 @@ CHANGES: dict[str, Any] = {
     "env": {},
     "secrets": {},
     "routes": (),
+    "static": (Static("site", "www.shop.test", "/", "web"),),
     "replicas": {"api": 2},
     "limits": {"api": {"cpus": "1"}},
     "data_services": ("postgres",),
@@ -63,7 +64,15 @@ def test_whatever_makes_a_new_release_is_told(spec: Spec, model: Model) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"sticky": "cookie"}, {"timeout": 5}, {"websocket": True}, {"health": "/up"}, {"max_body_size": "1m"}]
+    "change",
+    [
+        {"sticky": "cookie"},
+        {"timeout": 5},
+        {"websocket": True},
+        {"health": "/up"},
+        {"max_body_size": "1m"},
+        {"internal_paths": ["/metrics"]},
+    ],
 )
 def test_every_switch_of_a_route_is_told(
     request_: dict[str, Any], spec: Spec, model: Model, change: dict[str, Any]

@@ -148,3 +148,47 @@ def test_each_location_is_there_once(request_: dict) -> None:
 )
 def test_a_prefix_is_whole_segments(path: str, locations: list[str]) -> None:
     assert nginx.matches(path) == locations
+
+
+def test_an_internal_path_is_for_this_host_alone(request_: dict) -> None:
+    request_["routes"] = [{"service": "api", "port": 3000, "health": "/ready", "internal_paths": ["/metrics"]}]
+    text = render(parse(request_))["shop.test.conf"]
+    for head in ("location = /metrics {", "location ^~ /metrics/ {", "location @slipway_closing_1 {"):
+        inside = text[text.index(head) :].split("\n}\n", 1)[0]
+        assert "allow 127.0.0.1;\n    allow ::1;\n    deny all;" in inside and "proxy_pass" in inside
+    for head in ("location = /ready {", "location / {"):
+        assert "deny all;" not in text[text.index(head) :].split("\n}\n", 1)[0]
+
+
+def test_a_health_path_that_is_internal_stays_so(request_: dict) -> None:
+    request_["routes"] = [{"service": "api", "port": 3000, "health": "/status", "internal_paths": ["/status"]}]
+    text = render(parse(request_))["shop.test.conf"]
+    assert text.count("location = /status {") == 1
+    assert "deny all;" in text[text.index("location = /status {") :].split("\n}\n", 1)[0]
+
+
+def test_a_folder_is_served_by_slot_beside_a_service(request_: dict) -> None:
+    request_["routes"] = [
+        {"name": "site", "root": "web/build", "fallback": "index.html"},
+        {"name": "api", "path": "/api", "service": "api", "port": 3000, "health": "/api/ready"},
+        {"name": "docs", "path": "/docs", "root": "docs"},
+    ]
+    made = render(parse(request_))
+    text = made["shop.test.conf"]
+    assert "site" not in made["upstreams.conf"]
+    site = text[text.index("location / {") :].split("\n}\n", 1)[0]
+    for line in ("root /srv/shop/static/$slipway_slot/site;", "try_files $uri $uri/index.html /index.html;"):
+        assert line in site
+    docs = text[text.index("location ^~ /docs/ {") :].split("\n}\n", 1)[0]
+    assert "try_files $uri $uri/index.html =404;" in docs
+    # With a header of its own, a location has to ask for the common ones again.
+    assert "snippets/headers.conf;" in site
+    heads = [line for line in text.splitlines() if line.startswith("location ")]
+    assert len(heads) == len(set(heads))
+
+
+def test_a_host_may_have_files_alone(request_: dict) -> None:
+    request_["routes"] = [{"name": "site", "host": "www.shop.test", "root": "web"}]
+    spec = parse(request_)
+    assert spec.hosts == ("www.shop.test",)
+    assert "www.shop.test.conf" in render(spec)

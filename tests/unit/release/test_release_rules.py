@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
-from ansible_collections.slipway.vps.plugins.module_utils.release import compose, images, record, rules
+from ansible_collections.slipway.vps.plugins.module_utils.release import compose, images, planning, record, rules
 from ansible_collections.slipway.vps.plugins.module_utils.release.model import Model, groups, waves
 from ansible_collections.slipway.vps.plugins.module_utils.release.spec import Command, Spec
 
@@ -163,3 +163,17 @@ def test_variables_without_a_value_are_found_in_what_compose_prints() -> None:
     recorded = "\n".join(line.format(name) for name in ("ALSO", "NOPE"))
     assert compose.UNSET.findall(recorded) == ["ALSO", "NOPE"]
     assert compose.without_warnings(recorded + "\nreal trouble") == "real trouble"
+
+
+def test_a_digest_is_of_a_service_that_there_is(spec: Spec, model: Model) -> None:
+    digest = f"sha256:{'5f' * 32}"
+    rules.check(replace(spec, digests={"api": digest}), model)
+    refused = refusal(replace(spec, digests={"shop": digest}), model)
+    assert "no service shop, which stack_digests names" in refused.message
+
+
+def test_a_promoted_image_is_that_of_the_repository_in_the_compose_file(spec: Spec, model: Model) -> None:
+    digest = f"sha256:{'5f' * 32}"
+    promoted = replace(spec, digests={"api": digest})
+    assert planning.wanted_image(promoted, model, "api") == f"{images.repository(model.image('api'))}@{digest}"
+    assert planning.wanted_image(promoted, model, "web") == model.image("web")

@@ -32,6 +32,19 @@ def test_a_stored_release_reads_back_as_itself(request_: dict[str, Any]) -> None
     assert wanted.hooks["before_switch"][0].argv == ("sh", "-c", "echo a | wc")
 
 
+DIGEST = f"sha256:{'5f' * 32}"
+
+
+def test_of_a_promoted_image_only_the_digest_counts(request_: dict[str, Any]) -> None:
+    without = parse(request_)
+    request_["digests"] = {"api": f"registry.example.com:5000/shop/api@{DIGEST}", "web": DIGEST}
+    wanted = parse(request_)
+    assert wanted.digests == {"api": DIGEST, "web": DIGEST}
+    assert parse({**wanted.public(), "secrets": wanted.secrets}) == wanted
+    # A release from before there were any is the same release still.
+    assert "digests" not in without.public()
+
+
 def test_no_secret_is_in_what_is_stored_or_shown(request_: dict[str, Any]) -> None:
     wanted = parse(request_)
     assert "correct horse" not in str(wanted.public())
@@ -47,6 +60,9 @@ def test_no_secret_is_in_what_is_stored_or_shown(request_: dict[str, Any]) -> No
         ({"release": "a b"}, "not a name that an image tag can have"),
         ({"release": ""}, "release of the stack is missing"),
         ({"compose": "  "}, "Compose file is empty"),
+        ({"digests": {"api": "shop/api:1.0"}}, "not the digest of an image"),
+        ({"digests": {"api": "sha256:5f"}}, "not the digest of an image"),
+        ({"digests": ["api"]}, "not a dictionary"),
         ({"env": {"1X": "a"}}, "not the name of an environment variable"),
         ({"env": {"DOCKER_HOST": "tcp://x"}}, "reserved"),
         ({"env": {"RELEASE": "2"}}, "reserved"),

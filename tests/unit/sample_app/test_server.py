@@ -82,6 +82,26 @@ def test_it_tells_its_release_and_keeps_files(tmp_path: Path) -> None:
         assert ask(port, "/uploads/..%2Fa", "PUT", b"content")[0] == 400
 
 
+def test_an_upload_may_have_a_limit(tmp_path: Path) -> None:
+    with application(tmp_path, UPLOAD_DIR=str(tmp_path / "own"), MAX_UPLOAD_SIZE="7") as (_process, port):
+        assert [ask(port, "/uploads/a", "PUT", b"x" * size)[0] for size in (7, 8)] == [201, 413]
+        assert (tmp_path / "own" / "a").read_bytes() == b"x" * 7
+
+
+def test_the_database_may_be_described_in_parts() -> None:
+    from app import settings
+
+    parts = {"DB_HOST": "db", "DB_USER": "me", "DB_PASSWORD": "a/b@c", "DB_NAME": "game", "DB_SSLMODE": "require"}
+    assert settings.read(parts).database_url == "postgresql://me:a%2Fb%40c@db:5432/game?sslmode=require"
+    assert settings.read({**parts, "DATABASE_URL": "postgresql://x/y"}).database_url == "postgresql://x/y"
+    assert settings.read({}).database_url == ""
+
+
+def test_it_can_be_well_and_not_ready(tmp_path: Path) -> None:
+    with application(tmp_path, FAULT="unready") as (_process, port):
+        assert [ask(port, path)[0] for path in ("/health", "/ready")] == [200, 503]
+
+
 @pytest.mark.parametrize(("fault", "status", "word"), [("unhealthy", 500, b"failing"), ("wrong_body", 200, b"broken")])
 def test_faults_of_health(tmp_path: Path, fault: str, status: int, word: bytes) -> None:
     with application(tmp_path, FAULT=fault) as (_process, port):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from math import inf
 from typing import Any, ClassVar
 
 from ...common import validate
@@ -22,7 +23,11 @@ class WalLag(ProbeType):
     summary = "The log of a stack's database is shipped to the bucket soon enough, and its replication slot is well."
     target = "the stack's name."
     options: ClassVar[dict[str, Option]] = {
-        "warn_seconds": Option("float", "Seconds of commits that are not in the bucket: a warning.", default=30.0),
+        "warn_seconds": Option(
+            "float",
+            "Seconds of commits that are not in the bucket: a warning. Never more than C(backup_goal_rpo).",
+            default=30.0,
+        ),
         "fail_seconds": Option("float", "Seconds of commits that are not in the bucket: a failure.", default=300.0),
         "warn_bytes": Option("float", "Bytes of log that are not received: a warning.", default=256.0 * 1024 * 1024),
         "fail_bytes": Option("float", "Bytes of log that are not received: a failure.", default=1024.0 * 1024 * 1024),
@@ -39,11 +44,12 @@ class WalLag(ProbeType):
         from ...backup.wal import status
 
         try:
-            return self.judge(status.read(self.probe.target), datetime.now(timezone.utc))
+            promised = rpo(self.probe.target)
+            return self.judge(status.read(self.probe.target), datetime.now(timezone.utc), promised)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SlipwayError(f"The state of the log of {self.probe.target} cannot be read: {error}.") from error
 
-    def judge(self, known: dict[str, Any], now: datetime) -> Outcome:
+    def judge(self, known: dict[str, Any], now: datetime, promised: float | None = None) -> Outcome:
         """The verdict about what the shipper noted; a shipper that is gone notes nothing, so the lag grows."""
         from ...backup.wal.archive import parse_moment
 
@@ -64,7 +70,7 @@ class WalLag(ProbeType):
         }
         verdict = worst(
             [
-                limits(seconds, self.option("warn_seconds"), self.option("fail_seconds")),
+                limits(seconds, min(self.option("warn_seconds"), promised or inf), self.option("fail_seconds")),
                 limits(lag, self.option("warn_bytes"), self.option("fail_bytes")),
                 WARN if slot.get("status") in ("unreserved", "lost") or known.get("base_wanted") else OK,
             ]
@@ -77,3 +83,13 @@ class WalLag(ProbeType):
         if verdict != OK and known.get("failure"):
             text += f"; {known['failure']}"
         return Outcome(verdict, text, "" if verdict == OK else f"journalctl -u {unit}", observed)
+
+
+def rpo(stack: str) -> float | None:
+    """What the team has promised, as the host's configuration has it."""
+    from ...backup import schedule
+
+    try:
+        return schedule.watch(stack).rpo
+    except PermissionError:
+        return None
