@@ -57,7 +57,7 @@ options:
   clock_seconds:
     description: Deviation that is accepted.
     type: float
-    default: 60
+    default: 30
   domains:
     description: Names that have to point to this host.
     type: list
@@ -101,7 +101,9 @@ options:
         type: str
         default: ""
   secrets:
-    description: By name of a secret, whether it has a value. The values themselves are not passed.
+    description:
+      - By name of a secret, what is wrong with it, as P(slipway.vps.secret_faults#filter) says. The values themselves
+        are not passed.
     type: dict
     default: {}
 """

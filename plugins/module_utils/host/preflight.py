@@ -26,6 +26,18 @@ GIB = 1024**3
 LISTEN = "0A"
 NETWORK_TIMEOUT = 8.0
 CONTAINER_PROXY = "docker-proxy"
+SECRET_FAULTS = (
+    (
+        "empty",
+        ("is empty", "are empty"),
+        "Give each a value, best from ansible-vault or another lookup.",
+    ),
+    (
+        "guessable",
+        ("is a default or easy to guess", "are defaults or easy to guess"),
+        "Let a machine make them: openssl rand -hex 24.",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +63,8 @@ class Requirements:
     ports: Sequence[int] = ()
     port_owners: Sequence[str] = ()
     endpoints: Sequence[Mapping[str, str]] = ()
-    secrets: Mapping[str, bool] | None = None
+    # By name, what is wrong with each. The secrets themselves stay on the controller.
+    secrets: Mapping[str, str] | None = None
 
 
 def system(required: Requirements, release: Mapping[str, str]) -> Iterator[str]:
@@ -204,12 +217,11 @@ def ask_https(endpoint: Mapping[str, str]) -> str:
 
 
 def secrets(required: Requirements) -> Iterator[str]:
-    missing = sorted(name for name, present in (required.secrets or {}).items() if not present)
-    if missing:
-        yield (
-            f"{'These secrets are' if len(missing) > 1 else 'This secret is'} empty: {', '.join(missing)}. "
-            "Give each a value, best from ansible-vault or another lookup."
-        )
+    for fault, said, what_to_do in SECRET_FAULTS:
+        names = sorted(name for name, found in (required.secrets or {}).items() if found == fault)
+        if names:
+            who = "These secrets" if len(names) > 1 else "This secret"
+            yield f"{who} {said[len(names) > 1]}: {', '.join(names)}. {what_to_do}"
 
 
 def own_addresses() -> set[str]:
