@@ -26,6 +26,7 @@ from ansible.module_utils.common.yaml import yaml_load
 from ..filter.stack_hosts import stack_hosts
 from ..filter.tenant_hosts import tenant_hosts
 from ..module_utils.common.validate import STACK
+from .secret_faults import faults
 
 COLLECTION = Path(__file__).resolve().parents[2]
 TASKS = COLLECTION / "playbooks" / "tasks"
@@ -51,7 +52,6 @@ REFUSED = (
     "letsencrypt_renewal_random_delay",
     "letsencrypt_renewal_schedule",
 )
-SET = "set"
 KEY = re.compile(r"[a-z][a-z0-9_]*")
 
 OF_DOMAINS = ("stack_domain", "stack_routes", "tenants_list", "tenants_domain")
@@ -207,10 +207,10 @@ def refuse_for_all(chosen: Sequence[Instance], extra: Collection[str]) -> None:
 
 
 def secrets(instance: Instance, extra: Mapping[str, Any], evaluate: Evaluate) -> dict[str, str]:
-    """By the stack and its secret, SET if that has a value, and nothing otherwise."""
+    """By the stack and its secret, what is wrong with it."""
     overlay = {**instance.variables, **extra, NAME: instance.name}
     values = _value(f"Stack {instance.name}", SECRETS, overlay, evaluate)
-    return {f"{instance.name}: {name}": SET if str(value) else "" for name, value in values.items()}
+    return {f"{instance.name}: {name}": fault for name, fault in faults(values).items()}
 
 
 def tasks_file(name: str) -> Path:

@@ -12,6 +12,7 @@ from itertools import pairwise
 from math import log2
 
 EMPTY = "empty"
+PLACEHOLDER = "placeholder"
 GUESSABLE = "guessable"
 # Some thousand guesses a second find 40 bits in ten years. Twelve random letters and digits have a few more.
 ENOUGH_BITS = 40
@@ -49,6 +50,8 @@ COMMON = (
         "new",
     ),
 )
+# What example files have in place of a secret, also within a longer value.
+_PLACEHOLDER = re.compile(r"(?:change|replace)[-_ ]?me", re.IGNORECASE)
 _WORDS = re.compile("|".join(sorted(COMMON, key=len, reverse=True)))
 _LOOKALIKES = str.maketrans("013457@$!", "oieastasi")
 
@@ -62,6 +65,8 @@ def fault(value: object) -> str:
     text = "" if value is None else str(value)
     if not text.strip():
         return EMPTY
+    if _PLACEHOLDER.search(text):
+        return PLACEHOLDER
     return GUESSABLE if bits(_without_runs(_without_words(text))) < ENOUGH_BITS else ""
 
 

@@ -123,7 +123,7 @@ def test_everything_that_is_wrong_is_told_at_once(vps: Any, port_taken: int) -> 
                 "preflight_domains": ["elsewhere.test"],
                 "preflight_ports": [80, 443, port_taken],
                 "preflight_registries": ["registry.lab.test:5999"],
-                "stack_secrets": {"POSTGRES_PASSWORD": "changeme", "REDIS_PASSWORD": ""},
+                "stack_secrets": {"POSTGRES_PASSWORD": "changeme", "REDIS_PASSWORD": "", "JWT": "letmein-2026"},
                 "backup_s3_bucket": "not-ours",
             }
         ),
@@ -131,7 +131,7 @@ def test_everything_that_is_wrong_is_told_at_once(vps: Any, port_taken: int) -> 
     assert play.code != 0
     said = " ".join(play.output.split())
     for sentence in (
-        r"Nothing was changed on shop1, because 10 problems must be solved first",
+        r"Nothing was changed on shop1, because 11 problems must be solved first",
         r"MiB of memory and 1000000 MiB are needed",
         r"cores? and 1000 are needed",
         r"/ has [\d.]+ GiB free and 1e\+06 GiB are needed",
@@ -140,11 +140,12 @@ def test_everything_that_is_wrong_is_told_at_once(vps: Any, port_taken: int) -> 
         rf"Port {port_taken} is taken by python3",
         r"The image registry at https://registry.lab.test:5999/v2/ does not answer this host",
         r"This secret is empty: REDIS_PASSWORD",
-        r"This secret is a default or easy to guess: POSTGRES_PASSWORD",
+        r"This secret is a default or easy to guess: JWT",
+        r"This secret has the value of an example still: POSTGRES_PASSWORD",
         r"not-ours",
     ):
         assert re.search(sentence, said), (sentence, play.output[-6000:])
-    assert "changeme" not in play.output
+    assert "letmein" not in play.output
 
 
 def compose_with(tmp_path: Path, service: str, **change: Any) -> dict[str, str]:

@@ -33,6 +33,11 @@ SECRET_FAULTS = (
         "Give each a value, best from ansible-vault or another lookup.",
     ),
     (
+        "placeholder",
+        ("has the value of an example still", "have the values of an example still"),
+        "Make up values, and encrypt their file with: ansible-vault encrypt FILE",
+    ),
+    (
         "guessable",
         ("is a default or easy to guess", "are defaults or easy to guess"),
         "Let a machine make them: openssl rand -hex 24.",

@@ -9,7 +9,13 @@ import string
 
 import pytest
 
-from ansible_collections.slipway.vps.plugins.plugin_utils.secret_faults import EMPTY, GUESSABLE, fault, faults
+from ansible_collections.slipway.vps.plugins.plugin_utils.secret_faults import (
+    EMPTY,
+    GUESSABLE,
+    PLACEHOLDER,
+    fault,
+    faults,
+)
 
 
 @pytest.mark.parametrize("value", ["", "   ", None])
@@ -17,10 +23,15 @@ def test_nothing_is_no_secret(value: object) -> None:
     assert fault(value) == EMPTY
 
 
+@pytest.mark.parametrize("value", ["CHANGE_ME", "changeme", "replace-me: hk3Vw9sQz7Lm2Xp4"])
+def test_what_example_files_have_is_a_placeholder(value: str) -> None:
+    assert fault(value) == PLACEHOLDER
+
+
 @pytest.mark.parametrize(
     "value",
     [
-        *("changeme", "change-me-please", "CHANGE_ME_TO_A_SECRET", "P@ssw0rd", "P4$$w0rd-Production-2026", "postgres"),
+        *("P@ssw0rd", "P4$$w0rd-Production-2026", "postgres"),
         *("your-secret-key-here", "replace this with your JWT secret", "<password>", "s3cr3t-t0k3n-0123456789"),
         *("12345678901234567890", "abcdefghijklmnopqrstuvwxyz", "x" * 64, "abc1abc1abc1abc1", "hunter2", "Summer2026"),
         *("ledger$pass-word", 20261122),
@@ -46,5 +57,5 @@ def test_words_of_one_s_own_are_not() -> None:
 
 
 def test_of_many_each_is_judged_and_none_is_told() -> None:
-    told = faults({"A": "", "B": "changeme", "C": "hk3Vw9sQz7Lm2Xp4"})
-    assert told == {"A": EMPTY, "B": GUESSABLE, "C": ""}
+    told = faults({"A": "", "B": "letmein", "C": "hk3Vw9sQz7Lm2Xp4", "D": "CHANGE_ME"})
+    assert told == {"A": EMPTY, "B": GUESSABLE, "C": "", "D": PLACEHOLDER}
