@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import certificates
 import containers
@@ -48,6 +49,8 @@ def _chosen(names: str) -> list[Host]:
 
 def up(arguments: argparse.Namespace) -> int:
     chosen = _chosen(arguments.hosts)
+    if arguments.furnished:
+        chosen = [replace(host, layers=settings.FURNISHED) for host in chosen]
     with _alone():
         engine.ensure()
         engine.need("ssh-keygen", "openssh-client")
@@ -140,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     start = commands.add_parser("up", help="build what is missing and start what does not run")
     start.add_argument("--hosts", default=settings.DEFAULT_HOST, help="names, separated by commas")
     start.add_argument("--fresh", action="store_true", help="throw these hosts away first and make them anew")
+    start.add_argument("--furnished", action="store_true", help="new ones have the packages already")
     start.set_defaults(act=up)
     rest = commands.add_parser("off", help="switch hosts off; up boots them again, with all that they hold")
     rest.add_argument("--hosts", required=True, help="names, separated by commas")

@@ -73,6 +73,7 @@ class Host:
 
 # Servers for the scenarios that must not disturb the demo's; molecule/inventory/servers.yml is their inventory.
 SPARE = 17
+FURNISHED = ("furnished",)
 # One that nobody installed anything on, for what is measured or tried on a bare server; two that are scanned, one of
 # them bare but for the scanners.
 LAYERS: dict[int, tuple[str, ...]] = {10: (), 13: ("scanned",), 14: ("furnished", "scanned")}
@@ -83,7 +84,7 @@ HOSTS = {
         Host("shop1", "trixie", "10.77.0.10"),
         Host("bookworm1", "bookworm", "10.77.0.12"),
         *(
-            Host(f"vps{number}", "trixie", f"10.77.0.{20 + number}", LAYERS.get(number, ("furnished",)))
+            Host(f"vps{number}", "trixie", f"10.77.0.{20 + number}", LAYERS.get(number, FURNISHED))
             for number in range(1, SPARE + 1)
         ),
     )

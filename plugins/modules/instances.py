@@ -87,7 +87,7 @@ domains:
   type: list
   elements: str
 secrets:
-  description: By the stack and the name of its secret, V(set) if that has a value, nothing if it is empty, and V(CHANGE_ME) for the value of an example.
+  description: By the stack and the name of its secret, what is wrong with it, as P(slipway.vps.secret_faults#filter) says.
   returned: success
   type: dict
 """

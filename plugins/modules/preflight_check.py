@@ -57,7 +57,7 @@ options:
   clock_seconds:
     description: Deviation that is accepted.
     type: float
-    default: 60
+    default: 30
   domains:
     description: Names that have to point to this host.
     type: list
@@ -101,14 +101,11 @@ options:
         type: str
         default: ""
   secrets:
-    description: By name of a secret, whether it has a value. The values themselves are not passed.
+    description:
+      - By name of a secret, what is wrong with it, as P(slipway.vps.secret_faults#filter) says. The values themselves
+        are not passed.
     type: dict
     default: {}
-  placeholders:
-    description: Names of secrets that have the value of an example, as P(slipway.vps.placeholders#filter) finds them.
-    type: list
-    elements: str
-    default: []
 """
 
 EXAMPLES = r"""
@@ -159,7 +156,7 @@ HOST_CHECKS = ["system", "memory", "cores", "disk", "clock", "dns", "ports", "en
 POLICIES = ("fail", "warn", "ignore")
 REQUIREMENTS = (
     *("systems", "memory_mb", "cores", "disk_gb", "disk_path", "now", "clock_seconds"),
-    *("domains", "addresses", "ports", "port_owners", "endpoints", "secrets", "placeholders"),
+    *("domains", "addresses", "ports", "port_owners", "endpoints", "secrets"),
 )
 
 
@@ -202,7 +199,6 @@ def main() -> None:
                 },
             },
             "secrets": {"type": "dict", "default": {}, "no_log": False},
-            "placeholders": {"type": "list", "elements": "str", "default": []},
             **S3_ARGUMENT_SPEC,
         },
         supports_check_mode=True,

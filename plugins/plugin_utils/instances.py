@@ -26,7 +26,7 @@ from ansible.module_utils.common.yaml import yaml_load
 from ..filter.stack_hosts import stack_hosts
 from ..filter.tenant_hosts import tenant_hosts
 from ..module_utils.common.validate import STACK
-from ..module_utils.host.preflight import is_placeholder
+from .secret_faults import faults
 
 COLLECTION = Path(__file__).resolve().parents[2]
 TASKS = COLLECTION / "playbooks" / "tasks"
@@ -52,7 +52,6 @@ REFUSED = (
     "letsencrypt_renewal_random_delay",
     "letsencrypt_renewal_schedule",
 )
-SET, PLACEHOLDER = "set", "CHANGE_ME"
 KEY = re.compile(r"[a-z][a-z0-9_]*")
 
 OF_DOMAINS = ("stack_domain", "stack_routes", "tenants_list", "tenants_domain")
@@ -208,14 +207,10 @@ def refuse_for_all(chosen: Sequence[Instance], extra: Collection[str]) -> None:
 
 
 def secrets(instance: Instance, extra: Mapping[str, Any], evaluate: Evaluate) -> dict[str, str]:
-    """By the stack and its secret, SET if that has a value, nothing if not, and PLACEHOLDER for that of an example."""
+    """By the stack and its secret, what is wrong with it."""
     overlay = {**instance.variables, **extra, NAME: instance.name}
     values = _value(f"Stack {instance.name}", SECRETS, overlay, evaluate)
-    return {f"{instance.name}: {name}": _state(str(value)) for name, value in values.items()}
-
-
-def _state(value: str) -> str:
-    return PLACEHOLDER if is_placeholder(value) else SET if value else ""
+    return {f"{instance.name}: {name}": fault for name, fault in faults(values).items()}
 
 
 def tasks_file(name: str) -> Path:

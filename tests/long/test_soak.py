@@ -23,7 +23,7 @@ def test_twenty_releases_lose_nothing(server: Server) -> None:
     server.playbook("site", "-e", "stack_release=1.0.0")
     wanted = [("1.0.1", "1.1.0")[number % 2] for number in range(RELEASES)]
     result = Result("soak")
-    with Load(server, rate=RATE, websockets=20, slow=1, handshakes=2) as load:
+    with Load(server, alone=True, rate=RATE, websockets=20, slow=1, handshakes=2) as load:
         time.sleep(STEADY_SECONDS)
         for release in wanted:
             began = time.monotonic()

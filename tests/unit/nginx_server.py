@@ -26,6 +26,8 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
+from ansible_collections.slipway.vps.tests.unit.self_signed import self_signed
+
 ROLE = Path(__file__).resolve().parents[2] / "roles" / "nginx"
 PROGRAM = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 BROTLI = Path("/usr/lib/nginx/modules/ngx_http_brotli_filter_module.so")
@@ -125,26 +127,7 @@ def free_port() -> int:
 def certificate(path: Path, *names: str) -> None:
     """A key and a self-signed certificate in one file."""
     key, chain = path.with_suffix(".key"), path.with_suffix(".crt")
-    subprocess.run(
-        [
-            *(
-                "openssl",
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-days",
-                "9",
-            ),
-            *("-subj", f"/CN={names[0]}", "-addext", f"subjectAltName={','.join(f'DNS:{name}' for name in names)}"),
-            *("-keyout", str(key), "-out", str(chain)),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    self_signed(key, chain, *names)
     path.write_text(chain.read_text(encoding="utf-8") + key.read_text(encoding="utf-8"), encoding="utf-8")
 
 

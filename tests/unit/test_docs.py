@@ -166,6 +166,13 @@ def test_links_lead_somewhere(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_tests_of_scenarios_exist(page):
+    for scenario, test in re.findall(r"`(\w+)::(test_\w+)`", read(page)):
+        files = (ROOT / "molecule" / scenario / "tests").glob("test_*.py")
+        assert any(f"def {test}(" in read(path) for path in files), f"{page.name} names {scenario}::{test}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_no_path_of_the_machine_that_it_was_written_on(page):
     for place in (ROOT, Path.home()):
         assert f"{place}/" not in read(page)

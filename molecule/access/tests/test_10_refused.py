@@ -59,6 +59,23 @@ def test_root_is_not_locked_out_by_root(ways: Ways) -> None:
     assert "Nothing was changed. This play logs in as root, and the wanted SSH configuration would no longer" in said
 
 
+@pytest.mark.parametrize(
+    ("hidden", "sentence"),
+    [
+        ("/etc/sudoers.d/ops", "ops may not become root on {host}:"),
+        ("/usr/bin/sudo", "{host} has no sudo, and ops is not root. Install it there"),
+    ],
+)
+def test_a_user_who_cannot_become_root_is_told_so(ways: Ways, hidden: str, sentence: str) -> None:
+    ways.console.check_output(f"mv {hidden} /root/hidden")
+    try:
+        play = ways.harden()
+    finally:
+        ways.console.check_output(f"mv /root/hidden {hidden}")
+    assert play.code != 0
+    assert sentence.format(host=ways.server.name) in " ".join(play.output.split())
+
+
 @pytest.mark.long
 def test_configuring_alone_is_checked_as_well(ways: Ways) -> None:
     play = ways.harden("--tags", "hardening_configure", hardening_ssh_allow_users=["kim"])

@@ -37,6 +37,7 @@ def reboot(ways: Ways) -> None:
     assert ways.console.check_output("systemctl is-active ssh.socket") == "active"
 
 
+@pytest.mark.long
 def test_the_port_changes(by_socket: Ways) -> None:
     ways = by_socket
     ways.hardened(hardening_ssh_port=NEW)

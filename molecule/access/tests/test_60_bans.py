@@ -12,7 +12,7 @@ import time
 from slipway_access import FRIEND, Ways
 
 BOT = "10.77.0.240"
-ATTEMPT = "for i in 1 2 3 4 5 6; do ssh {options} nobody-$i@{address} true; done"
+ATTEMPT = "for i in 1 2 3 4 5 6; do timeout 8 ssh {options} nobody-$i@{address} true; done"
 OPTIONS = "-o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=3"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,6 +96,56 @@ def refused(playbook: str, variables: dict[str, Any], sentence: str, *arguments:
 @pytest.mark.usefixtures("untouched")
 def test_mistake(mistake: Mistake) -> None:
     refused(mistake.playbook, mistake.variables, mistake.sentence, *mistake.arguments)
+
+
+@pytest.fixture
+def port_taken(vps: Any) -> Iterator[int]:
+    """A port that the stack could want and that a program of somebody else's has."""
+    port = 8077
+    vps.check_output(f"systemd-run --quiet --collect --unit=somebody python3 -m http.server {port}")
+    yield port
+    vps.check_output("systemctl stop somebody")
+
+
+@pytest.mark.usefixtures("untouched")
+def test_everything_that_is_wrong_is_told_at_once(vps: Any, port_taken: int) -> None:
+    play = run_playbook(
+        "site",
+        "--extra-vars",
+        json.dumps(
+            {
+                "preflight_memory_mb": 10**6,
+                "preflight_memory_policy": "fail",
+                "preflight_cores": 1000,
+                "preflight_cores_policy": "fail",
+                "preflight_disk_gb": 10**6,
+                "preflight_clock_reference": time.time() - 31,
+                "preflight_domains": ["elsewhere.test"],
+                "preflight_ports": [80, 443, port_taken],
+                "preflight_registries": ["registry.lab.test:5999"],
+                "stack_secrets": {"POSTGRES_PASSWORD": "changeme", "REDIS_PASSWORD": "", "JWT": "letmein-2026"},
+                "backup_s3_bucket": "not-ours",
+            }
+        ),
+    )
+    assert play.code != 0
+    said = " ".join(play.output.split())
+    for sentence in (
+        r"Nothing was changed on shop1, because 11 problems must be solved first",
+        r"MiB of memory and 1000000 MiB are needed",
+        r"cores? and 1000 are needed",
+        r"/ has [\d.]+ GiB free and 1e\+06 GiB are needed",
+        r"The clock of this host is \d+ s ahead of the controller's",
+        r"elsewhere.test points to 10.77.0.99 and this host is",
+        rf"Port {port_taken} is taken by python3",
+        r"The image registry at https://registry.lab.test:5999/v2/ does not answer this host",
+        r"This secret is empty: REDIS_PASSWORD",
+        r"This secret is a default or easy to guess: JWT",
+        r"This secret has the value of an example still: POSTGRES_PASSWORD",
+        r"not-ours",
+    ):
+        assert re.search(sentence, said), (sentence, play.output[-6000:])
+    assert "letmein" not in play.output
 
 
 def compose_with(tmp_path: Path, service: str, **change: Any) -> dict[str, str]:

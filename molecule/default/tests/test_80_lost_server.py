@@ -115,9 +115,11 @@ def test_a_lost_server_comes_back(
     assert len(writer.confirmed) > 100
 
     lab = [sys.executable, str(ROOT / "molecule" / "lab" / "lab.py"), "up", "--hosts", "shop1", "--fresh"]
+    # A bare server once more is for the long form; the scenario began with one.
+    lab += [] if os.environ.get("SLIPWAY_LONG") else ["--furnished"]
     subprocess.run(lab, check=True, capture_output=True, cwd=ROOT)
     bare = connect("shop1")
-    assert not bare.exists("docker") and not bare.file("/srv/shop").exists
+    assert not any(bare.file(path).exists for path in ("/srv/shop", "/etc/slipway", "/etc/letsencrypt/live"))
     lost = datetime.fromtimestamp(lost_at, timezone.utc).isoformat()
     began = time.time()
     play = playbook("recover", *wishes, "--extra-vars", f"recover_lost_at={lost}")

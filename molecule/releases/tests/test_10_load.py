@@ -47,7 +47,7 @@ def first_release(server: Server) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def four_releases(server: Server, first_release: None) -> Report:
-    with Load(server, rate=RATE, websockets=WEBSOCKETS, slow=1, handshakes=2) as load:
+    with Load(server, alone=True, rate=RATE, websockets=WEBSOCKETS, slow=1, handshakes=2) as load:
         time.sleep(STEADY_SECONDS)
         for release in ("1.0.1", "1.1.0", "1.0.1", "1.1.0"):
             with load.window("release"):

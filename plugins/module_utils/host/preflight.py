@@ -26,8 +26,23 @@ GIB = 1024**3
 LISTEN = "0A"
 NETWORK_TIMEOUT = 8.0
 CONTAINER_PROXY = "docker-proxy"
-# What example files have in place of a secret.
-PLACEHOLDER = re.compile(r"(?:change|replace)[-_ ]?me", re.IGNORECASE)
+SECRET_FAULTS = (
+    (
+        "empty",
+        ("is empty", "are empty"),
+        "Give each a value, best from ansible-vault or another lookup.",
+    ),
+    (
+        "placeholder",
+        ("has the value of an example still", "have the values of an example still"),
+        "Make up values, and encrypt their file with: ansible-vault encrypt FILE",
+    ),
+    (
+        "guessable",
+        ("is a default or easy to guess", "are defaults or easy to guess"),
+        "Let a machine make them: openssl rand -hex 24.",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -53,8 +68,8 @@ class Requirements:
     ports: Sequence[int] = ()
     port_owners: Sequence[str] = ()
     endpoints: Sequence[Mapping[str, str]] = ()
-    secrets: Mapping[str, bool] | None = None
-    placeholders: Sequence[str] = ()
+    # By name, what is wrong with each. The secrets themselves stay on the controller.
+    secrets: Mapping[str, str] | None = None
 
 
 def system(required: Requirements, release: Mapping[str, str]) -> Iterator[str]:
@@ -207,23 +222,11 @@ def ask_https(endpoint: Mapping[str, str]) -> str:
 
 
 def secrets(required: Requirements) -> Iterator[str]:
-    missing = sorted(name for name, present in (required.secrets or {}).items() if not present)
-    if missing:
-        yield (
-            f"{'These secrets are' if len(missing) > 1 else 'This secret is'} empty: {', '.join(missing)}. "
-            "Give each a value, best from ansible-vault or another lookup."
-        )
-    if required.placeholders:
-        yield (
-            f"{'These secrets have' if len(required.placeholders) > 1 else 'This secret has'} the value of an example "
-            f"still: {', '.join(required.placeholders)}. Make up values, and encrypt their file with: ansible-vault "
-            "encrypt FILE"
-        )
-
-
-def is_placeholder(value: str) -> bool:
-    """Whether it is what an example file has in place of a secret."""
-    return PLACEHOLDER.search(value) is not None
+    for fault, said, what_to_do in SECRET_FAULTS:
+        names = sorted(name for name, found in (required.secrets or {}).items() if found == fault)
+        if names:
+            who = "These secrets" if len(names) > 1 else "This secret"
+            yield f"{who} {said[len(names) > 1]}: {', '.join(names)}. {what_to_do}"
 
 
 def own_addresses() -> set[str]:

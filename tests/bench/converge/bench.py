@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Hardening a new server, and once more with nothing to do: Slipway beside dev-sec, where PEERS_DIR has it."""
+"""A new server until its site answers, and a second run; the same for the hardening alone.
+
+Beside them: the same service built task by task, and dev-sec's hardening where PEERS_DIR has it.
+"""
 
 from __future__ import annotations
 
@@ -10,29 +13,69 @@ import argparse
 import os
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from slipway_bench import Result
-from slipway_bench.hosts import linked, new_host, peers, play
+from slipway_bench.hosts import link, new_host, peers, play
 from slipway_bench.result import ROOT
+from slipway_lab import Server
 
 HOST = "vps10"
-PLAYBOOKS = {"slipway": "playbooks/harden.yml", "devsec": "tests/bench/peers/dev-sec.yml"}
+HEALTH = {"": "/health", "admin.": "/health", "api.": "/ready"}
+
+
+@dataclass(frozen=True)
+class Way:
+    """A playbook that is run twice on a new server, and what its figures are called."""
+
+    who: str
+    playbook: str
+    figure: str = ""
+    site: bool = False
+
+
+WAYS = (
+    Way("slipway", "playbooks/harden.yml", "hardening_"),
+    Way("devsec", "tests/bench/peers/dev-sec.yml", "hardening_"),
+    Way("slipway", "playbooks/site.yml", site=True),
+    Way("naive", "tests/bench/peers/naive.yml", site=True),
+)
+
+
+class NoAnswer(Exception):
+    """The site is not there: nothing was built that could be measured."""
+
+
+def answers() -> None:
+    web = Server(HOST).web
+    for name, path in HEALTH.items():
+        answer = web.ask(f"{name}{HOST}.test", path)
+        if answer.status != 200:
+            raise NoAnswer(f"https://{name}{HOST}.test{path} answers {answer.status}")
 
 
 def run(repetitions: int, folder: Path) -> Result:
     result = Result("converge")
-    environment = linked(folder)
-    ways = ["slipway", *(["devsec"] if "dev-sec" in peers() else [])]
+    link(folder)
+    ways = [way for way in WAYS if way.who != "devsec" or "dev-sec" in peers()]
     for repetition in range(repetitions):
+        # A new server is no heir of the backups of the one before it.
+        prefix = ("--extra-vars", f"backup_s3_prefix=converge-{os.getpid()}-{repetition}")
         for way in ways[:: 1 if repetition % 2 == 0 else -1]:
             new_host(HOST)
             for name in ("first", "second"):
-                seconds = play(HOST, PLAYBOOKS[way], environment=environment)
-                result.add(f"{way}.hardening_{name}_seconds", seconds)
-                print(f"{repetition + 1}/{repetitions} {way}, {name} run: {seconds:.1f} s", flush=True)
-    for name in ("first", "second") if len(ways) > 1 else ():
-        result.compare("slipway", "devsec", f"hardening_{name}_seconds")
+                played = play(HOST, way.playbook, *prefix)
+                if way.site:
+                    answers()
+                result.add(f"{way.who}.{way.figure}{name}_seconds", played.seconds)
+                result.add(f"{way.who}.{way.figure}{name}_changed", played.changed)
+                print(f"{repetition + 1}/{repetitions} {way}, {name} run: {played}", flush=True)
+    for name in ("first", "second"):
+        result.compare("slipway", "naive", f"{name}_seconds")
+        result.figures[f"slipway.site_{name}_seconds"] = result.figures.pop(f"slipway.{name}_seconds")
+        if "dev-sec" in peers():
+            result.compare("slipway", "devsec", f"hardening_{name}_seconds")
     return result
 
 

@@ -67,7 +67,7 @@ def measure(
 ) -> tuple[Report, float, float]:
     """The report of the visitors, the seconds of the play and the seconds until the first answer of the new release."""
     visitors = {"rate": options.rate, "websockets": options.websockets, "slow": 1.0, "ca": contestant.ca}
-    with Load(contestant.place, **visitors) as load:
+    with Load(contestant.place, alone=True, **visitors) as load:
         time.sleep(options.steady)
         began = time.time()
         with load.window("release"):

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from slipway_bench import Result
-from slipway_bench.hosts import linked, new_host, peers, play
+from slipway_bench.hosts import link, new_host, peers, play
 from slipway_bench.result import ROOT
 from slipway_lab import connect
 from slipway_scans import DATASTREAM, PROFILES, Scanners, TestSsl
@@ -76,7 +76,7 @@ def versions() -> str:
 
 
 def run(folder: Path) -> tuple[Result, str]:
-    environment = linked(folder)
+    link(folder)
     columns: dict[str, dict[str, float]] = {}
     ways = {
         "bare": None,
@@ -87,7 +87,7 @@ def run(folder: Path) -> tuple[Result, str]:
     for name, words in ways.items():
         prepared()
         if words:
-            play(HOST, *words, environment=environment)
+            play(HOST, *words)
             # Some peers leave it to the reader to make the new configuration live.
             connect(HOST).check_output("systemctl restart ssh")
         if name == "strict":

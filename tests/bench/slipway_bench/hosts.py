@@ -10,12 +10,13 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+
+from slipway_lab import Server
 
 from .result import ROOT
 
-HERE = Path(__file__).parent
-INVENTORIES = ("--inventory", "inventories/demo", "--inventory", "molecule/inventory/servers.yml")
 # Name of the peer -> where its checkout has to be for Ansible to find it by the name that it has on Galaxy.
 PEERS = {
     "dev-sec": "ansible_collections/devsec/hardening",
@@ -27,22 +28,28 @@ class PlayFailed(Exception):
     """There is nothing to measure."""
 
 
+@dataclass(frozen=True)
+class Played:
+    """A run that succeeded."""
+
+    seconds: float
+    changed: int
+
+
 def peers() -> list[str]:
     """Those whose checkouts are there; their code is never part of this project."""
     folder = os.environ.get("PEERS_DIR")
     return [name for name in PEERS if folder and (Path(folder) / name).is_dir()]
 
 
-def linked(folder: Path) -> dict[str, str]:
-    """The peers where Ansible looks for them, and the settings that tell it so."""
+def link(folder: Path) -> None:
+    """Have the peers where Ansible looks for them."""
     for name in peers():
-        link = folder / PEERS[name]
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(Path(os.environ["PEERS_DIR"]).resolve() / name)
-    return {
-        "ANSIBLE_COLLECTIONS_PATH": f"{folder}:{os.environ['ANSIBLE_COLLECTIONS_PATH']}",
-        "ANSIBLE_ROLES_PATH": str(folder / "roles"),
-    }
+        place = folder / PEERS[name]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(Path(os.environ["PEERS_DIR"]).resolve() / name)
+    os.environ["ANSIBLE_COLLECTIONS_PATH"] = f"{folder}:{os.environ['ANSIBLE_COLLECTIONS_PATH']}"
+    os.environ["ANSIBLE_ROLES_PATH"] = str(folder / "roles")
 
 
 def new_host(name: str) -> None:
@@ -51,22 +58,11 @@ def new_host(name: str) -> None:
     subprocess.run(argv, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
-def play(host: str, playbook: str, *words: str, environment: dict[str, str] | None = None) -> float:
-    """Seconds of a run that has to succeed."""
-    argv = [
-        "ansible-playbook",
-        *INVENTORIES,
-        "--limit",
-        host,
-        playbook,
-        "--extra-vars",
-        f"slipway_hosts={host}",
-        *words,
-    ]
+def play(host: str, playbook: str, *words: str) -> Played:
+    """A run that has to succeed."""
     began = time.monotonic()
-    done = subprocess.run(
-        argv, cwd=ROOT, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise PlayFailed(f"{playbook} on {host} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-4000:]}")
-    return time.monotonic() - began
+    done = Server(host).play(playbook, "--extra-vars", f"slipway_hosts={host}", *words, timeout=3600, nice=0)
+    seconds = time.monotonic() - began
+    if done.code != 0:
+        raise PlayFailed(f"{playbook} on {host} ended with {done.code}:\n{done.output[-4000:]}")
+    return Played(seconds, sum(done.changed.values()))

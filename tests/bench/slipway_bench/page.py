@@ -24,9 +24,13 @@ compared runs on the same host in the same run, repetition by repetition, one af
 the pairs. This page is written from `docs/benchmarks/*.json` by `make benchmarks`.
 """
 ABOUT = {
-    "converge": """A new Debian 13 server is hardened (`playbooks/harden.yml`, profile `baseline`), and once more with
-nothing to do; `devsec` is the same with os_hardening and ssh_hardening of devsec.hardening and their defaults, without
-its kernel settings and auditd, which a container does not have. Each repetition starts from a new server.""",
+    "converge": """A new Debian 13 server until its sites answer over HTTPS, and a second run with nothing to do.
+`slipway` is `playbooks/site.yml` with the demo's inventory: hardening, Docker, Nginx, certificates, the shop, three
+tenants, backups with their first base backup, probes; `naive` builds the server task by task with modules of community
+collections (`tests/bench/peers/naive.yml`): SSH, firewall, fail2ban, updates, Docker, Nginx, certbot, Compose, a
+nightly dump. `hardening` is `playbooks/harden.yml` alone, with profile `baseline`; `devsec` is os_hardening and
+ssh_hardening of devsec.hardening with their defaults, without its kernel settings and auditd, which a container does
+not have. Each begins with a new server. `changed` counts tasks.""",
     "backup": """Backups of one database (text, numbers, UUIDs, JSON, pictures; large and small tables, indexes) into
 one S3 server over TLS, and restores from it. `slipway` is `slipway backup run`, with its checksums, row counts and
 manifest, and a restore beside that compares the rows and gathers statistics; `naive` is the script that people write,

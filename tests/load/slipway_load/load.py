@@ -42,16 +42,18 @@ class Server(Protocol):
 class Load:
     """with Load(server, rate=200, websockets=5, slow=1) as load: ...  and then load.report."""
 
-    def __init__(self, server: Server, **settings: Any) -> None:
+    def __init__(self, server: Server, *, alone: bool = False, **settings: Any) -> None:
         given = {"address": server.address, "zone": server.zone, "ca": str(ROOT / ".cache/lab/acme-root.pem")}
         self.settings = Settings(**{**given, **settings})
+        self.alone = alone
         self.windows: list[Window] = []
         self._report: Report | None = None
 
     def __enter__(self) -> Load:
-        # Two at once on one machine would measure each other.
-        self._alone = (Path(tempfile.gettempdir()) / "slipway-load.lock").open("w")
-        fcntl.flock(self._alone, fcntl.LOCK_EX)
+        self._turn = (Path(tempfile.gettempdir()) / "slipway-load.lock").open("w")
+        if self.alone:
+            # Two whose latencies count would measure each other. Of the others nothing may be lost, however slow.
+            fcntl.flock(self._turn, fcntl.LOCK_EX)
         self._folder = tempfile.TemporaryDirectory(prefix="slipway-load-")
         self._out = Path(self._folder.name) / "report.json"
         # A process of its own, so that the test's own work does not delay a request.
@@ -84,12 +86,12 @@ class Load:
                 self._process.wait()
             self._errors.close()
             self._folder.cleanup()
-            self._alone.close()
+            self._turn.close()
 
     def _fail(self) -> None:
         self._process.kill()
         self._process.wait()
-        self._alone.close()
+        self._turn.close()
         self._errors.seek(0)
         raise LoadError(f"The load client ended with status {self._process.returncode}: {self._errors.read()[-2000:]}")
 

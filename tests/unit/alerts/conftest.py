@@ -11,13 +11,13 @@ import json
 import socket
 import ssl
 import struct
-import subprocess
 import threading
 import time
 
 import pytest
 
 from ansible_collections.slipway.vps.plugins.module_utils.alerts.options import from_dict
+from ansible_collections.slipway.vps.tests.unit.self_signed import self_signed
 
 
 class Receiver(http.server.ThreadingHTTPServer):
@@ -99,14 +99,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 def _certificate(directory):
     path = directory / "cert.pem"
-    subprocess.run(
-        [
-            *["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost"],
-            *["-addext", "subjectAltName=DNS:localhost", "-keyout", str(directory / "key.pem"), "-out", str(path)],
-        ],
-        check=True,
-        capture_output=True,
-    )
+    self_signed(directory / "key.pem", path, "localhost")
     return path
 
 

@@ -35,6 +35,7 @@ from ansible_collections.slipway.vps.tests.unit.postgres_server import (
     postgres,
     programs,
 )
+from ansible_collections.slipway.vps.tests.unit.self_signed import self_signed
 
 from .fault_proxy import FaultProxy
 from .wal_server import Database, Stack, docker, images
@@ -82,15 +83,7 @@ class SeaweedFS:
         return f"https://localhost:{self.ports[4]}"
 
     def prepare(self):
-        subprocess.run(
-            [
-                *["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost"],
-                *["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
-                *["-keyout", str(self.directory / "key.pem"), "-out", str(self.certificate)],
-            ],
-            check=True,
-            capture_output=True,
-        )
+        self_signed(self.directory / "key.pem", self.certificate, "localhost", address="127.0.0.1")
         identities = [
             _identity("admin", "testadmin", "testadminsecret", ["Admin", "Read", "Write", "List", "Tagging"]),
             _identity("backup", KEY, SECRET, [f"{right}:{BUCKET}" for right in ("Read", "Write", "List")]),

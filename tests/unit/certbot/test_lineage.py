@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.slipway.vps.plugins.module_utils.certbot import lineage, pair, repair, stand_in
+from ansible_collections.slipway.vps.tests.unit.self_signed import self_signed
 
 KINDS = ("cert", "chain", "fullchain", "privkey")
 SERVER = "https://acme.test/dir?a=b"
@@ -37,25 +37,6 @@ webroot_path = /var/www/letsencrypt,
 [[webroot_map]]
 api.shop.test = /var/www/letsencrypt
 """
-
-
-def self_signed(key: Path, chain: Path, *names: str) -> None:
-    key.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days"),
-            *(
-                "9",
-                "-subj",
-                f"/CN={names[0]}",
-                "-addext",
-                f"subjectAltName={','.join(f'DNS:{name}' for name in names)}",
-            ),
-            *("-keyout", str(key), "-out", str(chain)),
-        ],
-        check=True,
-        capture_output=True,
-    )
 
 
 def kept(config_dir: Path, name: str, *names: str, server: str = SERVER, version: int = 1) -> lineage.Place:

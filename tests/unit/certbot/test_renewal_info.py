@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.slipway.vps.plugins.module_utils.certbot import renewal_info
-
-from .test_lineage import self_signed
+from ansible_collections.slipway.vps.tests.unit.self_signed import self_signed
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
 

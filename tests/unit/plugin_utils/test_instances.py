@@ -15,7 +15,6 @@ from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
-from ansible_collections.slipway.vps.plugins.filter.placeholders import placeholders
 from ansible_collections.slipway.vps.plugins.plugin_utils import instances
 
 BASE = {"stack_domain": "{{ stack_name }}.example.org", "stack_routes": [{"service": "api", "port": 8080}]}
@@ -139,17 +138,17 @@ def test_what_the_command_line_sets_is_not_for_stacks_that_set_it_themselves() -
     instances.refuse_for_all(found, {"stack_env": {}, "stack_name": "rose"})
 
 
-def test_a_secret_without_a_value_is_told_by_its_stack() -> None:
-    stacks = [league("rose", stack_secrets={"KEY": "of {{ stack_name }}", "EMPTY": ""}), league("iris")]
+def test_a_bad_secret_is_told_by_its_stack() -> None:
+    stacks = [league("rose", stack_secrets={"KEY": "hk3Vw9sQz7Lm2X {{ stack_name }}", "EMPTY": ""}), league("iris")]
     inventory = Inventory(stacks, stack_secrets={"KEY": "{{ '' }}"})
     told = [instances.secrets(one, {}, inventory.evaluate) for one in inventory.found()]
-    assert told == [{"rose: KEY": "set", "rose: EMPTY": ""}, {"iris: KEY": ""}]
+    assert told == [{"rose: KEY": "", "rose: EMPTY": "empty"}, {"iris: KEY": "empty"}]
 
 
 def test_the_value_of_an_example_is_told_as_one() -> None:
     inventory = Inventory([league("rose", stack_secrets={"KEY": "CHANGE_ME for {{ stack_name }}"})])
     [told] = [instances.secrets(one, {}, inventory.evaluate) for one in inventory.found()]
-    assert placeholders(told) == ["rose: KEY"]
+    assert told == {"rose: KEY": "placeholder"}
 
 
 def test_the_file_of_tasks_holds_no_value() -> None:

@@ -19,7 +19,7 @@ def parsed(**definition):
 @pytest.mark.parametrize(
     ("definition", "sentence"),
     [
-        ({"target": "/"}, "The probe / has no type. Use one of backup_age, backup_stored, command,"),
+        ({"target": "/"}, "The probe / has no type. Use one of backup_age, backup_stored, certificates,"),
         ({"type": "htttp", "name": "x"}, "The probe x has the unknown type 'htttp'. Did you mean http?"),
         ({"type": "http"}, "has no target. Type http expects an http:// or https:// URL"),
         ({"type": "http", "target": "http://a", "statuss": [200]}, "has no option 'statuss'. Did you mean status?"),

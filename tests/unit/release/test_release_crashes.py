@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ from ansible_collections.slipway.vps.tests.unit.release.world import STACK, Worl
 
 # A first release takes fewer acts than this, a release after it too.
 ACTS = 110
+# The long form leaves none of them out.
+STRIDE = 1 if os.environ.get("SLIPWAY_LONG") else 4
 
 
 @contextmanager
@@ -128,14 +131,14 @@ def test_killed_anywhere_the_host_recovers_by_itself(history: list[Step]) -> Non
 
 
 @pytest.mark.slow
-def test_every_single_act_of_a_release_may_be_the_last() -> None:
-    """Not left to chance: each act of the first release, of the next one and of a rollback, killed once."""
+def test_any_single_act_of_a_release_may_be_the_last() -> None:
+    """Not left to chance: acts of the first release, of the next one and of a rollback, killed once."""
     for before in (0, 1, 2):
-        kill_at = 0
+        kill_at = before - STRIDE + 1
         ended = None
         while not isinstance(ended, dict):
-            kill_at += 1
-            assert kill_at < ACTS
+            kill_at += STRIDE
+            assert kill_at < ACTS + STRIDE
             with a_host() as world:
                 for number in range(before):
                     deploy(f"0.{number}")
@@ -151,13 +154,13 @@ def test_every_single_act_of_a_release_may_be_the_last() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["reload", "touch slot.green", "stop shop-blue-worker-1", "stop shop-blue-web-1"])
-def test_every_single_act_of_a_recovery_may_be_the_last(moment: str) -> None:
+def test_any_single_act_of_a_recovery_may_be_the_last(moment: str) -> None:
     """The next release is killed right after this act, and its recovery once at each of its own."""
-    again = 0
+    again = 1 - STRIDE
     recovered = None
     while recovered != 0:
-        again += 1
-        assert again < ACTS
+        again += STRIDE
+        assert again < ACTS + STRIDE
         with a_host() as world:
             deploy("1.0")
             world.must_answer = True

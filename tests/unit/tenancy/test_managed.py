@@ -19,6 +19,7 @@ from ansible_collections.slipway.vps.plugins.module_utils.common.errors import S
 from ansible_collections.slipway.vps.plugins.module_utils.common.events import Emitter
 from ansible_collections.slipway.vps.plugins.module_utils.tenancy import engine, info
 from ansible_collections.slipway.vps.tests.unit.postgres_server import PostgresServer, programs
+from ansible_collections.slipway.vps.tests.unit.self_signed import self_signed
 
 from .test_no_transaction import INDEX, INIT
 
@@ -32,25 +33,7 @@ _numbers = itertools.count(1)
 def authority(directory: Path, name: str) -> tuple[Path, Path]:
     """A CA of our own."""
     key, certificate = directory / f"{name}.key", directory / f"{name}.pem"
-    subprocess.run(
-        [
-            *(
-                "openssl",
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-days",
-                "2",
-            ),
-            *("-subj", f"/CN={name}", "-keyout", str(key), "-out", str(certificate)),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    self_signed(key, certificate, f"{name}.test")
     return key, certificate
 
 
