@@ -13,6 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import testinfra
@@ -23,6 +24,8 @@ REVERT = 20
 SLACK = 10
 # An address that nobody else here has; whoever runs the tests can be banned like any stranger.
 FRIEND = "10.77.0.241"
+# The port that SSH moves to.
+NEW = 2222
 WANTED = {"hardening_ssh_revert_seconds": REVERT, "hardening_fail2ban_ignore": [FRIEND]}
 TAG = "hardening_access"
 # What decides who gets in.
@@ -143,3 +146,16 @@ def prepared(server: Server) -> Iterator[Ways]:
         yield ways
     finally:
         ways.repair()
+
+
+def inventory(ways: Ways, place: Path, port: int) -> tuple[str, str]:
+    """An inventory that names the port."""
+    path = place / f"port-{port}.yml"
+    path.write_text(f"vps: {{hosts: {{{ways.server.name}: {{ansible_port: {port}}}}}}}\n", encoding="utf-8")
+    return "--inventory", str(path)
+
+
+def listening(ways: Ways) -> set[int]:
+    """The ports of SSH that somebody listens on."""
+    lines = ways.console.check_output(f"ss -Hltn '( sport = :22 or sport = :{NEW} )'").splitlines()
+    return {int(line.split()[3].rsplit(":", 1)[1]) for line in lines}

@@ -9,21 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from slipway_access import Ways
+from slipway_access import NEW, Ways, inventory, listening
 from slipway_lab import ROOT
-
-NEW = 2222
-
-
-def inventory(ways: Ways, place: Path, port: int) -> tuple[str, str]:
-    path = place / f"port-{port}.yml"
-    path.write_text(f"vps: {{hosts: {{{ways.server.name}: {{ansible_port: {port}}}}}}}\n", encoding="utf-8")
-    return "--inventory", str(path)
-
-
-def listening(ways: Ways) -> set[int]:
-    lines = ways.console.check_output(f"ss -Hltn '( sport = :22 or sport = :{NEW} )'").splitlines()
-    return {int(line.split()[3].rsplit(":", 1)[1]) for line in lines}
 
 
 def allowed(ways: Ways) -> str:
