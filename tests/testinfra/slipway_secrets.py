@@ -1,0 +1,96 @@
+# Copyright (c) 2026, Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Looking for secrets on a whole server, in every form in which one could be written down."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, quote_plus
+
+from slipway_access import SSH
+from slipway_lab import LAB, Server
+
+# Shorter pieces would be found everywhere by chance.
+LEAST = 12
+GREP = "LC_ALL=C grep --text --fixed-strings --file=-"
+# What the kernel shows; processes are looked at by themselves.
+SEEN = "find / \\( -path /proc -o -path /sys -o -path /dev/pts \\) -prune -o -type f -print0"
+
+
+def encodings(secret: str) -> set[str]:
+    """The secret itself, and as base64 (wherever in a longer text it begins), in URLs and in JSON."""
+    raw = secret.encode()
+    forms = {secret, quote(secret, safe=""), quote_plus(secret), quote(secret)}
+    forms |= {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+    for before in range(3):
+        first, last = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            forms.add(encode(bytes(before) + raw + bytes(2)).decode()[first:last])
+    return {form for form in forms if len(form) >= LEAST}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A file that holds a secret."""
+
+    path: str
+    mode: str
+    owner: str
+
+    @property
+    def closed(self) -> bool:
+        """Nobody but its owner can read it."""
+        return self.mode.endswith("00")
+
+
+class Search:
+    """For some secrets, by name."""
+
+    def __init__(self, server: Server, secrets: Mapping[str, str]) -> None:
+        self.server = server
+        self.forms = {name: encodings(secret) for name, secret in secrets.items()}
+
+    def text(self, text: str) -> set[str]:
+        """Names of the secrets that a text shows."""
+        return {name for name, forms in self.forms.items() if any(form in text for form in forms)}
+
+    def files(self) -> list[Place]:
+        """Every file of the server that holds one of them, images and databases too."""
+        # Each of the greps has to read the patterns from its beginning, hence a file that no longer has a name.
+        script = (
+            "p=$(mktemp -p /dev/shm); cat > $p; exec 3< $p; rm $p;"
+            f" {SEEN} | LC_ALL=C xargs -0 --max-args=4000 grep --text --fixed-strings --file=/proc/$$/fd/3"
+            " --files-with-matches --null --no-messages | xargs -0 --no-run-if-empty stat --format='%a %U %n'"
+        )
+        lines = self._on_the_server(script).splitlines()
+        return [Place(path, mode, owner) for mode, owner, path in (line.split(" ", 2) for line in lines)]
+
+    def journal(self) -> str:
+        """Lines of the journal, with all their fields."""
+        return self._on_the_server(f"journalctl --all --output=export --quiet | {GREP}")
+
+    def containers(self) -> str:
+        """Lines of what Docker tells of containers, but for the variables and commands that their Compose file names."""
+        return self._on_the_server(
+            "docker ps --all --quiet | xargs docker inspect |"
+            " python3 -c \"import json, sys; print(json.dumps([{**c, 'Config': {**c['Config'], 'Env': 0, 'Cmd': 0}, 'Args': 0}"
+            ' for c in json.load(sys.stdin)], indent=0))" > /run/inspected;'
+            f" {GREP} /run/inspected; rm /run/inspected"
+        )
+
+    def _on_the_server(self, script: str) -> str:
+        """Patterns go in by standard input: an argument or a file would be found."""
+        argv = [*SSH, "-i", f"{LAB}/id_ed25519", f"ops@{self.server.address}", "sudo", "sh", "-c"]
+        quoted = "'" + script.replace("'", "'\\''") + "'"
+        patterns = "".join(f"{form}\n" for forms in self.forms.values() for form in sorted(forms))
+        done = subprocess.run(
+            [*argv, quoted], input=patterns, capture_output=True, text=True, errors="replace", timeout=300, check=False
+        )
+        assert not done.stderr, done.stderr
+        return done.stdout
