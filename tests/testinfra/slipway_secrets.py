@@ -18,7 +18,7 @@ from slipway_lab import LAB, Server
 
 # Shorter pieces would be found everywhere by chance.
 LEAST = 12
-GREP = "LC_ALL=C grep --text --fixed-strings --file=-"
+GREP = "LC_ALL=C grep --text --fixed-strings --file=/proc/$$/fd/3"
 # What the kernel shows; processes are looked at by themselves.
 SEEN = "find / \\( -path /proc -o -path /sys -o -path /dev/pts \\) -prune -o -type f -print0"
 
@@ -62,11 +62,9 @@ class Search:
 
     def files(self) -> list[Place]:
         """Every file of the server that holds one of them, images and databases too."""
-        # Each of the greps has to read the patterns from its beginning, hence a file that no longer has a name.
         script = (
-            "p=$(mktemp -p /dev/shm); cat > $p; exec 3< $p; rm $p;"
-            f" {SEEN} | LC_ALL=C xargs -0 --max-args=4000 grep --text --fixed-strings --file=/proc/$$/fd/3"
-            " --files-with-matches --null --no-messages | xargs -0 --no-run-if-empty stat --format='%a %U %n'"
+            f"{SEEN} | xargs -0 --max-args=4000 env {GREP} --files-with-matches --null --no-messages"
+            " | xargs -0 --no-run-if-empty stat --format='%a %U %n'"
         )
         lines = self._on_the_server(script).splitlines()
         return [Place(path, mode, owner) for mode, owner, path in (line.split(" ", 2) for line in lines)]
@@ -76,21 +74,18 @@ class Search:
         return self._on_the_server(f"journalctl --all --output=export --quiet | {GREP}")
 
     def containers(self) -> str:
-        """Lines of what Docker tells of containers, but for the variables and commands that their Compose file names."""
-        return self._on_the_server(
-            "docker ps --all --quiet | xargs docker inspect |"
-            " python3 -c \"import json, sys; print(json.dumps([{**c, 'Config': {**c['Config'], 'Env': 0, 'Cmd': 0}, 'Args': 0}"
-            ' for c in json.load(sys.stdin)], indent=0))" > /run/inspected;'
-            f" {GREP} /run/inspected; rm /run/inspected"
-        )
+        """Lines of what Docker tells of containers, but for the variables and commands of their Compose file."""
+        shown = " ".join(f"{{{{json .{part}}}}}" for part in ("Name", "Config.Labels", "HostConfig", "Mounts", "State"))
+        return self._on_the_server(f"docker ps --all --quiet | xargs docker inspect --format '{shown}' | {GREP}")
 
     def _on_the_server(self, script: str) -> str:
-        """Patterns go in by standard input: an argument or a file would be found."""
+        """Patterns go in by standard input, and lie in a file without a name: an argument or a file would be found."""
         argv = [*SSH, "-i", f"{LAB}/id_ed25519", f"ops@{self.server.address}", "sudo", "sh", "-c"]
+        script = f"p=$(mktemp -p /dev/shm); cat > $p; exec 3< $p; rm $p; {script}"
         quoted = "'" + script.replace("'", "'\\''") + "'"
         patterns = "".join(f"{form}\n" for forms in self.forms.values() for form in sorted(forms))
         done = subprocess.run(
             [*argv, quoted], input=patterns, capture_output=True, text=True, errors="replace", timeout=300, check=False
         )
-        assert not done.stderr, done.stderr
+        assert done.returncode != 255, done.stderr
         return done.stdout
