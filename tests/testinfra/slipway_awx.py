@@ -101,8 +101,10 @@ class Credentials:
         }
         if {*secrets} == {*types[SECRETS]["injectors"]["extra_vars"]["stack_secrets"]}:
             self._types[SECRETS] = types[SECRETS]
-        yield
-        self.values, self._types = values, types
+        try:
+            yield
+        finally:
+            self.values, self._types = values, types
 
     def inject(self, name: str, private: Path) -> list[str]:
         """Words of the command line; the files that they name are left in the private data directory."""
