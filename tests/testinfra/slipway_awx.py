@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,6 +32,7 @@ import pytest
 import yaml
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from slipway_lab import _RECAP, LAB, POLITE, ROOT, Play, Server, _behind
+from slipway_secrets import encodings
 
 sys.path.insert(0, str(ROOT / "tools"))
 
@@ -65,6 +67,11 @@ class Job(Play):
     """What a job left behind."""
 
     artifacts: dict[str, Any] = field(default_factory=dict)
+    # What AWX keeps of the hosts, where it does.
+    facts: str = ""
+
+
+SECRETS = "Slipway secrets of shop"
 
 
 class Credentials:
@@ -82,6 +89,22 @@ class Credentials:
             for entry in self._types[name]["inputs"]["fields"]
             if entry.get("secret")
         ]
+
+    @contextmanager
+    def changed(self, secrets: dict[str, str]) -> Iterator[None]:
+        """Other secrets of the stack for a while. Those with other names need another type, as docs/awx.md says."""
+        values, types = dict(self.values), dict(self._types)
+        self.values[SECRETS] = secrets
+        self._types[SECRETS] = {
+            "inputs": {"fields": [{"id": name, "secret": True} for name in secrets], "required": [*secrets]},
+            "injectors": {"extra_vars": {"stack_secrets": {name: f"{{{{ {name} }}}}" for name in secrets}}},
+        }
+        if {*secrets} == {*types[SECRETS]["injectors"]["extra_vars"]["stack_secrets"]}:
+            self._types[SECRETS] = types[SECRETS]
+        try:
+            yield
+        finally:
+            self.values, self._types = values, types
 
     def inject(self, name: str, private: Path) -> list[str]:
         """Words of the command line; the files that they name are left in the private data directory."""
@@ -188,7 +211,7 @@ class Awx:
         limit: str = "",
         hosts: list[str] | None = None,
         more: Mapping[str, Any] | None = None,
-        credentials: tuple[str, ...] = ("Slipway S3", "Slipway secrets of shop"),
+        credentials: tuple[str, ...] = ("Slipway S3", SECRETS),
         timeout: float = 900,
         nice: int = POLITE,
     ) -> Job:
@@ -258,7 +281,8 @@ class Awx:
         assert (left / "rc").is_file(), done.stdout + done.stderr
         text = (left / "stdout").read_text()
         events = sorted((left / "job_events").glob("*.json"))
-        self._refuse_secrets([left / "stdout", *events])
+        facts = [path for path in (left / "fact_cache").rglob("*") if path.is_file()]
+        self._refuse_secrets([left / "stdout", *events, *facts])
         artifacts = {}
         for path in events:
             event = json.loads(path.read_text())
@@ -271,15 +295,18 @@ class Awx:
             output,
             {host: int(numbers[1]) for host, *numbers in _RECAP.findall(output)},
             artifacts,
+            "".join(path.read_text() for path in facts),
         )
 
     def _refuse_secrets(self, paths: list[Path]) -> None:
-        """No value of a credential is in what AWX keeps of a job: its output and its events."""
-        secrets = [*self.credentials.secrets(), (LAB / "id_ed25519").read_text().splitlines()[1]]
+        """No value of a credential is in what AWX keeps of a job: its output, its events and facts."""
+        key = (LAB / "id_ed25519").read_text().splitlines()[1]
+        plain = [form for secret in (*self.credentials.secrets(), key) for form in encodings(secret)]
+        # What a task printed is JSON in the JSON of an event.
+        forms = {*plain, *(json.dumps(form)[1:-1] for form in plain)}
         for path in paths:
             text = path.read_text()
-            for secret in secrets:
-                assert secret not in text and json.dumps(secret)[1:-1] not in text, f"a secret is in {path.name}"
+            assert not [form for form in forms if form in text], f"a secret is in {path.name}"
 
 
 class AwxServer(Server):
@@ -294,16 +321,13 @@ class AwxServer(Server):
     def play(self, name: str, *arguments: str, timeout: float = 900, nice: int = POLITE) -> Job:
         """The same as on a command line: what the survey asks is an answer, what is left is as in the inventory."""
         words, variables = _split(arguments)
-        kept = self.awx.credentials.values["Slipway secrets of shop"]
-        self.awx.credentials.values["Slipway secrets of shop"] = variables.pop("stack_secrets", kept)
+        secrets = variables.pop("stack_secrets", self.awx.credentials.values[SECRETS])
         path = surveys.SURVEYS / f"{name}.yml"
         asked = {one["variable"]: one["type"] for one in yaml.safe_load(path.read_text())["spec"]}
         given = {key: _answer(asked[key], value) for key, value in variables.items() if key in asked}
         more = {key: value for key, value in variables.items() if key not in asked}
-        try:
+        with self.awx.credentials.changed(secrets):
             return self.awx.launch(name, given, *words, limit=self.name, more=more, timeout=timeout, nice=nice)
-        finally:
-            self.awx.credentials.values["Slipway secrets of shop"] = kept
 
     def job(self, name: str, given: Mapping[str, Any] | None = None, *words: str, **options: Any) -> Job:
         """A job that has to succeed."""
@@ -354,7 +378,7 @@ def awx() -> Iterator[Awx]:
     binaries = stages.execution_environment(log)
     stages.install_artifact(log, binaries)
     s3 = {"backup_s3_access_key": "lab-backup", "backup_s3_secret_key": (LAB / "s3_secret_key").read_text()}
-    credentials = Credentials({"Slipway S3": s3, "Slipway secrets of shop": demo_secrets()})
+    credentials = Credentials({"Slipway S3": s3, SECRETS: demo_secrets()})
     yield Awx(binaries, stages.EXECUTION / "artifact" / "tree", credentials)
 
 

@@ -32,6 +32,16 @@ def test_rollback_left_blank_is_to_the_release_before(server: Any) -> None:
     assert server.web.ask(f"api.{server.zone}", "/version").json()["release"] == "1.0.1"
 
 
+def test_what_serves_can_be_promoted(server: Any) -> None:
+    told = server.job("promote").artifacts
+    assert told["stack_release"] == "1.0.1"
+    assert all("@sha256:" in image for image in told["stack_digests"]["1.0.1"].values())
+
+
+def test_the_check_list_is_shown(server: Any) -> None:
+    assert "check list after release" in server.job("checklist", {"checklist_moment": "after"}).output
+
+
 def test_a_slice_needs_no_host_but_its_own(server: Any) -> None:
     job = server.job("health", hosts=[server.name], limit="")
     assert {*job.changed} == {server.name}

@@ -48,6 +48,8 @@ class Controller:
             "CONTROLLER_OAUTH_TOKEN": token,
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache" / "collections"),
+            # A little faster.
+            "ANSIBLE_PIPELINING": "True",
         }
         words_of_runner = ["ansible-runner", "run", str(private), "--project-dir", str(ROOT), "-p", "playbooks/awx.yml"]
         done = subprocess.run(words_of_runner, env={**kept, **settings}, capture_output=True, text=True, check=False)
