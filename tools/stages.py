@@ -297,6 +297,9 @@ PLACES: dict[str, dict[str, str]] = {
     "host_bookworm": ONE_SERVER,
     "security": PEOPLE,
     "ecommerce": PEOPLE,
+    # On one server, each on a fresh one.
+    "derbyops": OTHERS,
+    "upgrade": OTHERS,
     "pingpong": SYSTEMS,
     "karigar": SYSTEMS,
     "checkgame": SYSTEMS,
