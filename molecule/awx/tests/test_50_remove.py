@@ -18,7 +18,9 @@ def of_the_stack(server: Any) -> dict[str, list[str]]:
         "networks": run("docker network ls --filter name=^shop- --format {{.Name}}").stdout.split(),
         "volumes": run("docker volume ls --filter name=^shop_ --format {{.Name}}").stdout.split(),
         "units": run("systemctl list-units --all --plain --no-legend '*@shop.*'").stdout.split(),
-        "files": run("find /etc/nginx /etc/slipway /etc/sudoers.d /etc/systemd/system -name '*shop*'").stdout.split(),
+        "files": run(
+            "find /etc/nginx /etc/slipway /etc/sudoers.d /etc/systemd/system -name '*shop*' ! -name '*.pem'"
+        ).stdout.split(),
         "keys": run("grep --count 'slipway ci shop' /var/lib/slipway/deploy/.ssh/authorized_keys").stdout.split(),
     }
 
@@ -54,6 +56,7 @@ def test_without_its_data_the_stack_is_gone_and_the_data_are_there(server: Any) 
     left = of_the_stack(server)
     assert left == {"containers": [], "networks": [], "volumes": volumes, "units": [], "files": [], "keys": ["0"]}
     assert server.vps.file("/srv/shop/releases.jsonl").exists
+    assert server.vps.file("/etc/nginx/slipway/certificates/shop.pem").exists
     assert "shop: no release serves" in server.vps.run("slipway status").stdout
     assert server.vps.run("systemctl is-active nginx").stdout.strip() == "active"
     again = server.playbook("remove")
@@ -66,6 +69,7 @@ def test_with_its_data_nothing_is_left_but_the_backups_elsewhere(server: Any, ob
     server.playbook("remove", *("--extra-vars", json.dumps({"remove_data": "shop", "remove_certificates": True})))
     left = of_the_stack(server)
     assert left["volumes"] == []
+    assert server.vps.check_output("find /etc/nginx /etc/letsencrypt -name '*shop*'") == ""
     for path in ("/srv/shop", "/var/backups/slipway/shop", "/etc/letsencrypt/renewal/shop.conf"):
         assert not server.vps.file(path).exists
     assert [key for key in objects() if key.startswith(f"{server.name}/")] == stored

@@ -42,13 +42,13 @@ DAMAGES = [
         "kernel setting",
         "sed -i '/^net.ipv4.conf.all.send_redirects/d' /etc/sysctl.d/60-slipway.conf",
         "sha256sum /etc/sysctl.d/60-slipway.conf",
-        r"hardening : .*kernel",
+        r"hardening : .*control groups",
     ),
     Damage(
         "firewall rule",
         "ufw delete allow 443/tcp",
         "ufw show added | sort",
-        r"hardening : .*(firewall|way back|Close)",
+        r"hardening : .*(firewall|way back|Close|Keep the change)",
     ),
     Damage(
         "grant in the database",
@@ -78,7 +78,7 @@ DAMAGES = [
         "journal's limits",
         "sed -i 's/^SystemMaxUse=.*/SystemMaxUse=1K/' /etc/systemd/journald.conf",
         "cat /etc/systemd/journald.conf",
-        r"hardening : .*journal",
+        r"hardening : .*control groups",
     ),
     Damage(
         "service that bans addresses",

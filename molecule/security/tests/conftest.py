@@ -26,7 +26,7 @@ def scanners(server: Server) -> Scanners:
 @pytest.fixture(scope="session")
 def scan(server: Server, scanners: Scanners) -> Iterator[Scan]:
     # Its first state is recorded when a new server is finished; the scanners ask for it. Modes are put right every day.
-    server.vps.check_output("systemctl start slipway-aide-baseline.service slipway-modes.service")
+    server.vps.check_output("systemctl start slipway-aide-baseline.service && systemctl start slipway-modes.service")
     work = {
         "testssl": partial(scanners.testssl, server.zone),
         "lynis": scanners.lynis,

@@ -36,7 +36,7 @@ in `molecule/security/deviations`; the scenario `security` compares them. OpenSC
 def scanned() -> dict[str, float]:
     scanners, vps = Scanners(HOST), connect(HOST)
     # Its first state is recorded half an hour later by itself.
-    vps.run("systemctl start slipway-aide-baseline.service slipway-modes.service")
+    vps.run("systemctl start slipway-aide-baseline.service && systemctl start slipway-modes.service")
     lynis, ssh = scanners.lynis(), scanners.ssh_audit()
     scores: dict[str, float] = {
         "lynis": lynis.index,
