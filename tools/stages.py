@@ -347,7 +347,7 @@ BACKUPS = "tests/unit/backup"
 # Scenarios
 
 # The first one boots the lab and takes its registry down for a while: beside it nothing but what needs no server. The
-# next two have visitors, and beside them is what mostly waits. The others run in three lanes that take equally long;
+# next two have visitors, and beside them is what mostly waits. The others run in four lanes that take equally long;
 # those that share a server are in one.
 FIRST = ("default", "releases", "broken_releases")
 STATIC = "what needs no server, and the first scenario"
@@ -369,6 +369,9 @@ PLACES: dict[str, dict[str, str]] = {
     "host_bookworm": ONE_SERVER,
     "security": PEOPLE,
     "ecommerce": PEOPLE,
+    # On one server, each on a fresh one.
+    "derbyops": OTHERS,
+    "upgrade": OTHERS,
     "pingpong": SYSTEMS,
     "karigar": SYSTEMS,
     "checkgame": SYSTEMS,

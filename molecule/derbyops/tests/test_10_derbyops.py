@@ -33,7 +33,7 @@ def test_settings_and_secrets_come_from_an_environment_that_only_root_can_read(l
     number = leagues.server.history("alpha")[0]["release"]
     files = leagues.output(f"stat --format '%a %U' /srv/alpha/releases /srv/alpha/releases/{number}/*").splitlines()
     assert set(files) == {"700 root", "600 root"}
-    assert given["API_SECRET"] not in leagues.output("ps -ef")
+    assert given["API_SECRET"] not in leagues.output("ps -eo args")
 
 
 def test_https_is_enforced(leagues: Leagues) -> None:

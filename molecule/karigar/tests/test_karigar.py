@@ -254,6 +254,7 @@ def test_each_line_of_the_check_list_has_a_tick_or_its_reason(released: Released
     assert all(seen for _tick, _text, seen in lines)
 
 
+@pytest.mark.long
 def test_the_list_can_be_looked_at_any_time(system: System, released: Released) -> None:
     assert released.play.code == 0
     play = system.playbook("checklist", "--extra-vars", "checklist_moment=after stack_release=1.0.1")

@@ -122,6 +122,13 @@ def _of_drill(facts: Facts, kind: str, now: datetime) -> Iterator[Alarm]:
     if limit is None or record.DRILL in known.get("failing", {}):
         return
     restored = _moment(known.get("restored"))
+    for sentence in _missed(known):
+        yield Alarm(
+            f"goal.{kind}.{sentence[:3].lower()}",
+            f"The last drill of kind {kind}: {sentence}",
+            f"slipway backup drill {facts.stack} --kind {kind}",
+            WARNING,
+        )
     age = (now - (restored or facts.configured)).total_seconds()
     if age > limit:
         since = f"was last restored to prove it {_span(age)} ago" if restored else "was never restored to prove it"
@@ -131,6 +138,11 @@ def _of_drill(facts: Facts, kind: str, now: datetime) -> Iterator[Alarm]:
             f"slipway backup drill {facts.stack} --kind {kind}",
             WARNING,
         )
+
+
+def _missed(known: Mapping[str, Any]) -> list[str]:
+    """What the last good drill measured to be more than what was promised."""
+    return list((known.get("restored") or {}).get("missed") or [])
 
 
 def _of_timer(facts: Facts, unit: str) -> Iterator[Alarm]:
@@ -169,6 +181,8 @@ def _told(facts: Facts, unit: str, ended: float | None) -> bool:
             continue
         # A base backup reads itself back, so its unit fails by either.
         if {what, record.VERIFY if unit == schedule.BASE else what} & set(known.get("failing", {})):
+            return True
+        if what == record.DRILL and _missed(known):
             return True
         word, moment = GOOD[what]
         good = known.get(word, {}).get(moment)

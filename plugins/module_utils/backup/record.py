@@ -25,7 +25,8 @@ def last(spec: Spec) -> dict[str, Any]:
     found = _noted(spec)
     drills = drill_result.noted(spec)
     if good := drills.get("good"):
-        found["restored"] = {"id": good["backup"], "time": good["time"], "seconds": good["restore_seconds"]}
+        about = {"id": good["backup"], "time": good["time"], "seconds": good["restore_seconds"]}
+        found["restored"] = {**about, "missed": good.get("missed") or []}
     if (told := drills.get("last")) and told["result"] != drill_result.GOOD:
         failing = {"what": DRILL, "time": told["time"], "message": told["reason"]}
         found["failing"] = {**found.get("failing", {}), DRILL: failing}

@@ -162,14 +162,13 @@ location = {CONFIG_PATH} {{
 }}
 """
     ]
-    claimed = [match for route in static for match in matches(route.path)]
-    number = 0
-    for number, found in enumerate(locations(routes, claimed), 1):
-        parts.append(_location(spec, found, f"@slipway_closing_{number}"))
-    for route in static:
-        for match in matches(route.path):
-            number += 1
-            parts.append(_twins(match, f"@slipway_closing_{number}", _files(paths, route), maintenance=True))
+    claimed = {match: route for route in static for match in matches(route.path)}
+    of_services = {location.match: location for location in locations(routes, claimed)}
+    for number, match in enumerate([*of_services, *(match for match in claimed if match not in of_services)], 1):
+        location = of_services.get(match)
+        lines = _service(spec, location) if location else _files(paths, claimed[match])
+        maintenance = location is None or location.maintenance
+        parts.append(_location(match, f"@slipway_closing_{number}", lines, maintenance=maintenance))
     return "\n".join(parts)
 
 
@@ -229,19 +228,18 @@ def matches(path: str) -> list[str]:
     return [f"= {path}", f"^~ {path}/"]
 
 
-def _location(spec: Spec, found: Location, twin: str) -> str:
-    lines = ["allow 127.0.0.1;", "allow ::1;", "deny all;"] if found.internal else []
-    lines += _proxy(spec, found.route, limited=found.maintenance)
-    return _twins(found.match, twin, lines, maintenance=found.maintenance)
-
-
-def _twins(match: str, twin: str, lines: Sequence[str], *, maintenance: bool) -> str:
+def _location(match: str, twin: str, lines: Sequence[str], *, maintenance: bool) -> str:
     """A location, and its twin that closes the connection after the answer."""
     first = []
     if maintenance:
         first += ["if ($slipway_maintenance) {", "    return 503;", "}"]
     first += ["if ($slipway_closing) {", f"    return {TO_THE_TWIN};", "}", f"error_page {TO_THE_TWIN} = {twin};"]
     return _block(_quoted(match), [*first, *lines]) + "\n" + _block(twin, ["keepalive_timeout 0;", *lines])
+
+
+def _service(spec: Spec, location: Location) -> list[str]:
+    inside = ["allow 127.0.0.1;", "allow ::1;", "deny all;"] if location.internal else []
+    return inside + _proxy(spec, location.route, limited=location.maintenance)
 
 
 def _files(paths: StackPaths, route: Static) -> list[str]:
@@ -251,7 +249,7 @@ def _files(paths: StackPaths, route: Static) -> list[str]:
         f"root {paths.static}/$slipway_slot/{route.name};",
         f"include {SNIPPETS}/headers.conf;",
         "add_header Cache-Control no-cache always;",
-        f"try_files $uri $uri/index.html {fallback};",
+        f"try_files $uri $uri/index.html {_quoted(fallback)};",
     ]
 
 

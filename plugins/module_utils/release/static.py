@@ -35,7 +35,7 @@ def keep(paths: StackPaths, release: Record, again: int | None = None) -> None:
 
 def place(paths: StackPaths, release: Record, slot: str) -> None:
     """The slot has the files of this release, and no others."""
-    shutil.rmtree(paths.static / slot, ignore_errors=True)
+    _remove(paths.static / slot)
     for route in release.spec.static:
         _copy(kept(paths, release.number, route), served(paths, slot, route))
     if release.spec.static:
@@ -64,9 +64,14 @@ def kept(paths: StackPaths, number: int, route: Static) -> Path:
 
 
 def _copy(source: Path, target: Path) -> None:
-    shutil.rmtree(target, ignore_errors=True)
+    _remove(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(source, target, ignore=_links)
+
+
+def _remove(place: Path) -> None:
+    if place.exists():
+        shutil.rmtree(place)
 
 
 def _links(folder: str, names: list[str]) -> list[str]:

@@ -143,6 +143,19 @@ def test_a_drill_that_nobody_makes_any_more_is_a_warning():
     assert set(found(failing, drill_age={"postgres": 24 * HOUR})) == {"drill.postgres"}
 
 
+def test_a_goal_that_the_last_drill_missed_is_a_warning_and_its_unit_no_second_one():
+    sentence = "RTO: the restore took 5 h; the goal of 4 h is missed."
+    drilled = {"success": MADE, "verified": READ, "restored": {**READ, "missed": [sentence]}}
+    ended = {
+        "slipway-drill@shop.service": {"ActiveState": "failed", "InactiveEnterTimestamp": "", "Result": "exit-code"}
+    }
+    watch = Watch({**TIMERS, "slipway-drill@": "Sun *-*-01..07 06:30:00"})
+    armed = {"slipway-drill@shop.timer": ARMED, **ended}
+    [alarm] = found(drilled, armed, watch=watch, drill_age={"postgres": 36 * 24 * HOUR}).values()
+    assert (alarm.key, alarm.severity) == ("goal.postgres.rto", "warning")
+    assert alarm.summary == f"The last drill of kind postgres: {sentence}"
+
+
 def test_a_log_that_is_not_shipped_is_an_alarm():
     unit = {"slipway-wal@shop.service": {**ARMED, "InactiveEnterTimestamp": ""}}
     shipped = {"covered": "2026-03-02T11:59:58.000000+00:00", "slot": {"status": "reserved"}}

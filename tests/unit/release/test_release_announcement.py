@@ -46,6 +46,7 @@ CHANGES: dict[str, Any] = {
     "migrate": Command("api", ("migrate",)),
     "hooks": {"after_switch": (Command("api", ("warm-up",)),)},
     "files": {"init.sql": "abc"},
+    "digests": {"api": "shop/api@sha256:1"},
     "contract": True,
     "log_max_size": "5m",
     "log_max_files": 2,

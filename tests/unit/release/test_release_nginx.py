@@ -187,6 +187,18 @@ def test_a_folder_is_served_by_slot_beside_a_service(request_: dict) -> None:
     assert len(heads) == len(set(heads))
 
 
+def test_an_internal_path_stays_so_where_a_folder_has_the_same(request_: dict) -> None:
+    request_["routes"] = [
+        {"service": "api", "port": 3000, "internal_paths": ["/docs"]},
+        {"name": "docs", "path": "/docs", "root": "docs"},
+        {"name": "odd", "path": "/odd;v=1", "root": "odd", "fallback": "index.html"},
+    ]
+    text = render(parse(request_))["shop.test.conf"]
+    assert text.count("location = /docs {") == 1
+    assert "deny all;" in text[text.index("location = /docs {") :].split("\n}\n", 1)[0]
+    assert 'try_files $uri $uri/index.html "/odd;v=1/index.html";' in text
+
+
 def test_a_host_may_have_files_alone(request_: dict) -> None:
     request_["routes"] = [{"name": "site", "host": "www.shop.test", "root": "web"}]
     spec = parse(request_)
