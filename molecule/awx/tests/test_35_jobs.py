@@ -82,10 +82,15 @@ def test_a_tenant_is_exported(server: Any) -> None:
     assert told["places"]
 
 
-@pytest.mark.parametrize("name", ["harden", "recover"])
-def test_a_dry_run_of_what_has_nothing_to_do_here(server: Any, name: str) -> None:
-    job = server.job(name, {}, "--check", "--diff")
-    assert {*job.changed} == {server.name}
+def test_a_dry_run_of_the_hardening_has_nothing_to_do(server: Any) -> None:
+    job = server.job("harden", {}, "--check", "--diff")
+    assert job.changed == {server.name: 0}, job.changed_tasks()
+
+
+def test_a_server_that_lives_is_not_recovered(server: Any) -> None:
+    job = server.awx.launch("recover", {}, "--check", limit=server.name)
+    assert job.code != 0
+    assert "This host has a stack shop already" in " ".join(job.output.split())
 
 
 @pytest.mark.long
