@@ -156,6 +156,7 @@ def given_up(attempt: Attempt, phase: str, *, moved: bool = False) -> None:
     assert where in attempt.message, attempt.message
 
 
+@pytest.mark.long
 def test_the_image_is_missing(stage: Stage) -> None:
     attempt = stage.broken(stack_release="9.9.9", idle_slot_emptied=False)
     given_up(attempt, "pull")
@@ -193,6 +194,7 @@ def test_the_health_is_green_and_the_body_wrong(stage: Stage) -> None:
     stage.next_one("probe", stack_routes=wanted)
 
 
+@pytest.mark.long
 def test_a_header_is_wrong(stage: Stage) -> None:
     wanted = routes({"web": {"health": {"path": "/health", "headers": {"X-Release": r"^9[.]"}}}})
     attempt = stage.broken(stack_release=GOOD[0], stack_force=True, stack_routes=wanted, stack_probe_timeout=3)
