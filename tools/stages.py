@@ -293,7 +293,8 @@ PLACES: dict[str, dict[str, str]] = {
     "bad_input": ONE_SERVER,
     "drift": ONE_SERVER,
     "day_two": ONE_SERVER,
-    "host_bookworm": ONE_SERVER,
+    "data_services": ONE_SERVER,
+    "host_bookworm": PEOPLE,
     "security": PEOPLE,
     "tenants": PEOPLE,
 }
