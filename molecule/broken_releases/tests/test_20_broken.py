@@ -174,7 +174,7 @@ def test_the_image_crashes(stage: Stage) -> None:
 
 
 def test_the_health_check_is_never_green(stage: Stage) -> None:
-    attempt = stage.broken(stack_release="1.2.0-unhealthy", stack_health_timeout=6)
+    attempt = stage.broken(stack_release="1.2.0-unhealthy", stack_health_timeout=15)
     given_up(attempt, "start")
     assert "did not become ready in time" in attempt.message
     assert re.search(r"Container shop-\w+-api-1: running, health starting", attempt.play.output)
