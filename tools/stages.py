@@ -366,7 +366,8 @@ PLACES: dict[str, dict[str, str]] = {
     "bad_input": ONE_SERVER,
     "drift": ONE_SERVER,
     "awx": ONE_SERVER,
-    "host_bookworm": ONE_SERVER,
+    "data_services": ONE_SERVER,
+    "host_bookworm": PEOPLE,
     "security": PEOPLE,
     "ecommerce": PEOPLE,
     # On one server, each on a fresh one.

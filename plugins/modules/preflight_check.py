@@ -182,7 +182,7 @@ def main() -> None:
             "disk_gb": {"type": "float", "default": 0},
             "disk_path": {"type": "path", "default": "/"},
             "now": {"type": "float", "default": 0},
-            "clock_seconds": {"type": "float", "default": 60},
+            "clock_seconds": {"type": "float", "default": 30},
             "domains": {"type": "list", "elements": "str", "default": []},
             "addresses": {"type": "list", "elements": "str", "default": []},
             "ports": {"type": "list", "elements": "int", "default": []},

@@ -156,6 +156,7 @@ def given_up(attempt: Attempt, phase: str, *, moved: bool = False) -> None:
     assert where in attempt.message, attempt.message
 
 
+@pytest.mark.long
 def test_the_image_is_missing(stage: Stage) -> None:
     attempt = stage.broken(stack_release="9.9.9", idle_slot_emptied=False)
     given_up(attempt, "pull")
@@ -173,7 +174,7 @@ def test_the_image_crashes(stage: Stage) -> None:
 
 
 def test_the_health_check_is_never_green(stage: Stage) -> None:
-    attempt = stage.broken(stack_release="1.2.0-unhealthy", stack_health_timeout=6)
+    attempt = stage.broken(stack_release="1.2.0-unhealthy", stack_health_timeout=15)
     given_up(attempt, "start")
     assert "did not become ready in time" in attempt.message
     assert re.search(r"Container shop-\w+-api-1: running, health starting", attempt.play.output)
@@ -193,6 +194,7 @@ def test_the_health_is_green_and_the_body_wrong(stage: Stage) -> None:
     stage.next_one("probe", stack_routes=wanted)
 
 
+@pytest.mark.long
 def test_a_header_is_wrong(stage: Stage) -> None:
     wanted = routes({"web": {"health": {"path": "/health", "headers": {"X-Release": r"^9[.]"}}}})
     attempt = stage.broken(stack_release=GOOD[0], stack_force=True, stack_routes=wanted, stack_probe_timeout=3)

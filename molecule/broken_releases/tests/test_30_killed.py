@@ -120,6 +120,7 @@ def test_a_lost_connection_loses_no_release(server: Server, crash: Crash, tmp_pa
     assert f"lost its controller and ended by itself: release {release}" in said
 
 
+@pytest.mark.long
 def test_a_second_deploy_waits_or_says_who_holds_the_lock(server: Server, crash: Crash) -> None:
     release = another(crash.consistent()["serving"])
     crash.hold_lock(60)

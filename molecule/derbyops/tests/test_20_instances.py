@@ -60,6 +60,7 @@ def test_a_league_does_not_reach_the_database_of_another(leagues: Leagues) -> No
         assert reach(stack, leagues.database(other)) == 1
 
 
+@pytest.mark.long
 def test_a_second_run_changes_nothing(leagues: Leagues) -> None:
     both = leagues.playbook("site")
     assert both.changed == {leagues.server.name: 0}, both.changed_tasks()

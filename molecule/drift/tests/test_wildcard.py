@@ -102,6 +102,7 @@ def test_it_is_renewed_as_it_was_obtained(vps: Any, first: Play) -> None:
     assert serial(vps) != before
 
 
+@pytest.mark.long
 def test_five_hundred_more_are_the_same_tasks_one_reload_and_no_certificate(
     vps: Any, web: Any, first: Play, converge: Callable[..., Play]
 ) -> None:

@@ -111,6 +111,7 @@ def test_a_mended_row_is_served_at_once_and_its_reason_is_settled(tenants: Any) 
     assert note(tenants)["problems"] == []
 
 
+@pytest.mark.long
 def test_one_that_signed_up_is_suspended_by_the_list_and_comes_back(tenants: Any) -> None:
     north = tenants.host("north")
     listed = {"slug": "north", "custom_domain": "books-north.test"}

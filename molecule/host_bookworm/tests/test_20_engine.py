@@ -197,6 +197,7 @@ def remapped(engine: Engine) -> Iterator[None]:
     assert "userns" not in engine.run("docker info --format '{{.SecurityOptions}}'")
 
 
+@pytest.mark.long
 def test_a_named_volume_belongs_to_the_container_s_own_user(engine: Engine, remapped: None) -> None:
     image = "registry.lab.test:5000/library/redis:8"
     run = "docker run --rm --volume kept:/data --entrypoint sh --user"

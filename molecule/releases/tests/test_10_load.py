@@ -154,6 +154,7 @@ def test_the_new_slot_booted_with_a_small_share_of_the_cpu(server: Server, some_
     assert found.splitlines() == ["1024 1024"] * 3
 
 
+@pytest.mark.long
 def test_replicas_that_die_at_once_lose_nothing(server: Server, say: Any) -> None:
     """By the time they are told to stop, nobody talks to them any more. The second replica makes Nginx reload, too."""
     replicas = ("-e", '{"stack_replicas": {"api": 2}}')

@@ -320,7 +320,7 @@ def test_http_3_where_the_firewall_is_open_for_it(edge: Edge) -> None:
     vps.check_output("apt-get update -qq && apt-get install -y -qq --no-install-recommends curl")
     ask = (
         f"curl --silent --show-error --insecure --http3-only --max-time 10 --resolve {edge.host}:443:127.0.0.1"
-        f" --output /dev/null --write-out '%{{http_version}} %{{http_code}}' https://{edge.host}/echo"
+        f" --output /dev/null --write-out '%{{http_version}} %{{http_code}}' https://{edge.host}/version"
     )
     assert vps.run(ask).rc != 0
     ports = [{"port": 80}, {"port": 443}, {"port": 443, "proto": "udp", "comment": "HTTP/3"}]

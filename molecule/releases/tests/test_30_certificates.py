@@ -192,7 +192,7 @@ class Mending:
 
 DAMAGE = {
     # The live directory is empty, and the next version in the archive is half there.
-    SHOP: "rm {le}/live/{name}/*.pem; cp {le}/archive/{name}/privkey1.pem {le}/archive/{name}/privkey99.pem",
+    SHOP: "cp {le}/live/{name}/privkey.pem {le}/archive/{name}/privkey99.pem && rm {le}/live/{name}/*.pem",
     ALPHA: "printf 'version = 4.0.0\\n[renewalparams' > {le}/renewal/{name}.conf",
     BRAVO: "for key in {le}/archive/{name}/privkey*.pem; do openssl ecparam -genkey -name prime256v1 -out $key; done",
     CHARLIE: "{trust} certbot revoke --non-interactive --no-delete-after-revoke --cert-name {name}",

@@ -119,6 +119,7 @@ def in_order(releases: list[str]) -> list[str]:
     return [name for position, name in enumerate(releases) if position == 0 or releases[position - 1] != name]
 
 
+@pytest.mark.long
 def test_all_routes_and_replicas_change_over_together_and_the_worker_runs_once(shop: Shop, server: Server) -> None:
     with Watcher(server) as watcher:
         shop.deploy("1.1.0")
@@ -132,6 +133,7 @@ def test_all_routes_and_replicas_change_over_together_and_the_worker_runs_once(s
     assert shop.query(OVERLAPS) == "0"
 
 
+@pytest.mark.long
 def test_a_second_worker_would_have_been_found(shop: Shop, server: Server) -> None:
     """The same question, after the worker of the other slot was started by hand."""
     (idle,) = [one for one in shop.containers("worker", everything=True) if not one["State"]["Running"]]

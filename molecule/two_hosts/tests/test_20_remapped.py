@@ -48,6 +48,7 @@ def test_named_volumes_keep_rows_and_files(remapped: Server) -> None:
     assert remapped.web.products(f"alpha.{remapped.zone}") is not None
 
 
+@pytest.mark.long
 def test_a_secret_in_a_file_has_to_belong_to_the_container(remapped: Server, tmp_path: Path) -> None:
     team = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
     team["secrets"] = {"token": {"file": "./token"}}

@@ -27,7 +27,7 @@ def ways(server: Server) -> Iterator[Ways]:
 @pytest.fixture
 def closed(ways: Ways) -> Iterator[Ways]:
     """As a firewall of the provider's would have it: SSH from nobody but the bastion."""
-    rule = f"PREROUTING -p tcp -m multiport --dports 22,{NEW} ! -s {Server(BASTION).address} -j DROP"
+    rule = f"PREROUTING ! -i lo -p tcp -m multiport --dports 22,{NEW} ! -s {Server(BASTION).address} -j DROP"
     ways.console.check_output(f"iptables -t raw -I {rule}")
     yield ways
     ways.console.check_output(f"iptables -t raw -D {rule}")

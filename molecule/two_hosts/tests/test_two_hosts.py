@@ -61,6 +61,7 @@ def test_when_the_second_fails_the_canary_serves_what_it_served_before(canary: C
     assert "vps2 | pulling" not in play.output[play.output.index("Take back what") :]
 
 
+@pytest.mark.long
 def test_a_host_that_this_run_did_not_change_is_left_alone(canary: Crash, second: Crash) -> None:
     assert deploy("1.1.0", hosts="vps2").code == 0
     number = canary.consistent()["release"]
@@ -71,6 +72,7 @@ def test_a_host_that_this_run_did_not_change_is_left_alone(canary: Crash, second
     assert second.consistent()["serving"] == "1.0.1"
 
 
+@pytest.mark.long
 def test_a_host_that_is_not_reached_is_one_that_fails(canary: Crash, second: Crash, tmp_path: Path) -> None:
     second.unblock_registry()
     away = tmp_path / "away.yml"

@@ -48,6 +48,9 @@ def for_data(
     for service in services.values():
         # A label that changes with the release would make Compose want to recreate the database.
         del service["labels"][f"{LABEL}.release"]
+        # Databases look after their children themselves. Redis hides the password of its command line, and an init
+        # beside it would go on showing it to everybody on the host.
+        service.pop("init", None)
     return _document(model, services, project)
 
 

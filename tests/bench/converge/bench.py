@@ -64,13 +64,14 @@ def run(repetitions: int, folder: Path) -> Result:
         prefix = ("--extra-vars", f"backup_s3_prefix=converge-{os.getpid()}-{repetition}")
         for way in ways[:: 1 if repetition % 2 == 0 else -1]:
             new_host(HOST)
+            play(HOST, "tests/bench/peers/provided.yml")
             for name in ("first", "second"):
                 played = play(HOST, way.playbook, *prefix)
                 if way.site:
                     answers()
                 result.add(f"{way.who}.{way.figure}{name}_seconds", played.seconds)
                 result.add(f"{way.who}.{way.figure}{name}_changed", played.changed)
-                print(f"{repetition + 1}/{repetitions} {way}, {name} run: {played}", flush=True)
+                print(f"{repetition + 1}/{repetitions} {way.who}, {way.playbook}, {name} run: {played}", flush=True)
     for name in ("first", "second"):
         result.compare("slipway", "naive", f"{name}_seconds")
         result.figures[f"slipway.site_{name}_seconds"] = result.figures.pop(f"slipway.{name}_seconds")

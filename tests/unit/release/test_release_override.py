@@ -64,6 +64,11 @@ def test_the_data_project_looks_the_same_in_every_release(spec: Spec, model: Mod
     assert "ports" not in made[0]["services"]["postgres"]
 
 
+def test_no_init_shows_the_command_line_of_a_data_service(spec: Spec, model: Model) -> None:
+    made = override.for_data(spec, model, groups(model, spec), 1, IMAGES, "shop-data")
+    assert not any("init" in service for service in made["services"].values())
+
+
 def test_what_the_team_decided_stays(spec: Spec, changed: Callable[..., Model]) -> None:
     service = for_slot(spec, changed("web", init=False, logging={"driver": "journald"}), {})["services"]["web"]
     assert "init" not in service and "logging" not in service
