@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +19,6 @@ from slipway_bench.result import ROOT
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "tests" / "testinfra"))
     spec = importlib.util.spec_from_file_location("bench_of_security", ROOT / "tests/bench/security/bench.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -44,7 +44,9 @@ def test_peers_are_those_whose_checkouts_are_there(tmp_path: Path, monkeypatch: 
     assert hosts.peers() == []
     (tmp_path / "checkouts" / "dev-sec").mkdir(parents=True)
     monkeypatch.setenv("PEERS_DIR", str(tmp_path / "checkouts"))
-    environment = hosts.linked(tmp_path / "links")
+    monkeypatch.setenv("ANSIBLE_ROLES_PATH", "/ours")
+    hosts.link(tmp_path / "links")
     assert hosts.peers() == ["dev-sec"]
-    assert environment["ANSIBLE_COLLECTIONS_PATH"] == f"{tmp_path / 'links'}:/ours"
+    assert os.environ["ANSIBLE_COLLECTIONS_PATH"] == f"{tmp_path / 'links'}:/ours"
+    assert os.environ["ANSIBLE_ROLES_PATH"] == str(tmp_path / "links/roles")
     assert (tmp_path / "links/ansible_collections/devsec/hardening").samefile(tmp_path / "checkouts/dev-sec")
