@@ -11,48 +11,21 @@ from collections import Counter
 from itertools import pairwise
 from math import log2
 
-EMPTY = "empty"
-PLACEHOLDER = "placeholder"
-GUESSABLE = "guessable"
+from ..module_utils.host.preflight import EMPTY, GUESSABLE, PLACEHOLDER
+
 # Some thousand guesses a second find 40 bits in ten years. Twelve random letters and digits have a few more.
 ENOUGH_BITS = 40
-# What stands in examples, and what people type when they are asked for something secret. They add nothing.
-COMMON = (
-    *("password", "passwort", "passwd", "pass", "word", "secret", "geheim", "hunter", "letmein", "welcome", "qwerty"),
-    *(
-        "changeme",
-        "change",
-        "replace",
-        "insert",
-        "your",
-        "here",
-        "this",
-        "please",
-        "todo",
-        "example",
-        "sample",
-        "dummy",
-    ),
-    *("placeholder", "default", "admin", "root", "user", "test", "demo", "local", "staging", "production"),
-    *(
-        "postgres",
-        "redis",
-        "database",
-        "minio",
-        "token",
-        "access",
-        "private",
-        "jwt",
-        "key",
-        "with",
-        "and",
-        "the",
-        "new",
-    ),
+# What stands in examples, and what people type when they are asked for something secret. They add nothing. Where one
+# begins as another does, the longer one comes first.
+_WORDS = re.compile(
+    r"""password | passwort | passwd | pass | word | secret | geheim | hunter | letmein | welcome | qwerty | change
+    | replace | insert | your | here | this | please | todo | example | sample | dummy | placeholder | default | admin
+    | root | user | test | demo | local | staging | production | postgres | redis | database | minio | token | access
+    | private | jwt | key | with | and | the | new""",
+    re.IGNORECASE | re.VERBOSE,
 )
 # What example files have in place of a secret, also within a longer value.
-_PLACEHOLDER = re.compile(r"(?:change|replace)[-_ ]?me", re.IGNORECASE)
-_WORDS = re.compile("|".join(sorted(COMMON, key=len, reverse=True)))
+_PLACEHOLDER = re.compile(r"(?<![a-z])(?:change|replace)[-_ ]?me(?![a-z])", re.IGNORECASE)
 _LOOKALIKES = str.maketrans("013457@$!", "oieastasi")
 
 
@@ -77,7 +50,7 @@ def bits(text: str) -> float:
 
 def _without_words(text: str) -> str:
     kept, at = "", 0
-    for word in _WORDS.finditer(text.lower().translate(_LOOKALIKES)):
+    for word in _WORDS.finditer(text.translate(_LOOKALIKES)):
         kept += text[at : word.start()]
         at = word.end()
     return kept + text[at:]

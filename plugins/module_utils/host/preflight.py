@@ -26,19 +26,20 @@ GIB = 1024**3
 LISTEN = "0A"
 NETWORK_TIMEOUT = 8.0
 CONTAINER_PROXY = "docker-proxy"
+EMPTY, PLACEHOLDER, GUESSABLE = "empty", "placeholder", "guessable"
 SECRET_FAULTS = (
     (
-        "empty",
+        EMPTY,
         ("is empty", "are empty"),
         "Give each a value, best from ansible-vault or another lookup.",
     ),
     (
-        "placeholder",
+        PLACEHOLDER,
         ("has the value of an example still", "have the values of an example still"),
         "Make up values, and encrypt their file with: ansible-vault encrypt FILE",
     ),
     (
-        "guessable",
+        GUESSABLE,
         ("is a default or easy to guess", "are defaults or easy to guess"),
         "Let a machine make them: openssl rand -hex 24.",
     ),

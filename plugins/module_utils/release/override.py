@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from .model import Groups, Model
+from .paths import DATA
 from .ports import published
 from .spec import Spec
 
@@ -44,13 +45,10 @@ def for_data(
     spec: Spec, model: Model, life: Groups, number: int, images: Mapping[str, str], project: str
 ) -> dict[str, Any]:
     """The override of the data project, which outlives every release."""
-    services = {name: _service(spec, model, name, "data", number, images[name]) for name in life.data}
+    services = {name: _service(spec, model, name, DATA, number, images[name]) for name in life.data}
     for service in services.values():
         # A label that changes with the release would make Compose want to recreate the database.
         del service["labels"][f"{LABEL}.release"]
-        # Databases look after their children themselves. Redis hides the password of its command line, and an init
-        # beside it would go on showing it to everybody on the host.
-        service.pop("init", None)
     return _document(model, services, project)
 
 
@@ -67,7 +65,9 @@ def _service(spec: Spec, model: Model, name: str, slot: str, number: int, image:
             f"{LABEL}.service": name,
         },
     }
-    if "init" not in team:
+    # Databases look after their children themselves. Redis hides the password of its command line, and an init beside
+    # it would go on showing it to everybody on the host.
+    if "init" not in team and slot != DATA:
         service["init"] = True
     if not team.get("logging"):
         service["logging"] = {

@@ -26,7 +26,7 @@ the pairs. This page is written from `docs/benchmarks/*.json` by `make benchmark
 ABOUT = {
     "converge": """A new Debian 13 server until its sites answer over HTTPS, and a second run with nothing to do.
 `slipway` is `playbooks/site.yml` with the demo's inventory: hardening, Docker, Nginx, certificates, the shop, three
-tenants, backups with their first base backup, probes; `naive` builds the server task by task with modules of community
+tenants, backups and their timers, probes; `naive` builds the server task by task with modules of community
 collections (`tests/bench/peers/naive.yml`): SSH, firewall, fail2ban, updates, Docker, Nginx, certbot, Compose, a
 nightly dump. `hardening` is `playbooks/harden.yml` alone, with profile `baseline`; `devsec` is os_hardening and
 ssh_hardening of devsec.hardening with their defaults, without its kernel settings and auditd, which a container does

@@ -53,6 +53,7 @@ def test_what_a_machine_made_is_not(alphabet: str, length: int) -> None:
 
 def test_words_of_one_s_own_are_not() -> None:
     assert fault("Seven slow otters / read the almanac") == ""
+    assert fault("We exchange melons for lamps at dusk") == ""
     assert fault("-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ8wq1Zr5tVdYx0u\n-----END PRIVATE KEY-----") == ""
 
 
