@@ -16,7 +16,7 @@ from slipway_receiver import RECEIVED, receiver
 from slipway_system import System
 
 VAULT = ROOT / "inventories/ecommerce/production/group_vars/vps/vault.yml"
-OWN_DOMAIN = "bravo-books.vps11.wild.test"
+OWN_DOMAIN = "bravo-books.vps7.wild.test"
 PARTS = {"web", "dashboard", "api", "postgres", "pgbouncer", "redis"}
 COLUMNS = ["created_at", "custom_domain", "id uuid", "plan_id", "subdomain"]
 NOW_AND_THEN = "SELECT pg_sleep(1.2), 'a slow one'"

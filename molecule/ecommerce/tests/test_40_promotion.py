@@ -21,7 +21,7 @@ APPLICATION = ("api", "web", "dashboard")
 
 @pytest.fixture(scope="module")
 def staging(server: System) -> System:
-    return System("vps11", "ecommerce", "shop-staging", "staging")
+    return System("vps7", "ecommerce", "shop-staging", "staging")
 
 
 def running(server: System, stack: str) -> dict[str, str]:
@@ -35,7 +35,7 @@ def test_production_runs_what_staging_ran_although_the_tag_has_moved(
     for service in APPLICATION:
         move_tag(f"ecommerce/{service}:1.0.1", f"ecommerce/{service}:{CANDIDATE}")
     staging.playbook("deploy", "-e", f"stack_release={CANDIDATE}")
-    assert server.web.ask("api.staging.vps11.wild.test", "/version").json()["release"] == "1.0.1"
+    assert server.web.ask("api.staging.vps7.wild.test", "/version").json()["release"] == "1.0.1"
     release = tmp_path / "release.yml"
     told = staging.playbook("promote", "-e", f"promote_to={release}")
     assert "Commit it, then deploy with that inventory." in told.output
