@@ -21,7 +21,7 @@ from slipway_lab import LAB, ROOT, Play, Server
 
 REVERT = 20
 # What the timer's accuracy, restarting services and logging in take on a busy machine.
-SLACK = 10
+SLACK = 40
 # An address that nobody else here has; whoever runs the tests can be banned like any stranger.
 FRIEND = "10.77.0.241"
 # The port that SSH moves to.
@@ -54,7 +54,7 @@ class Ways:
     ) -> subprocess.CompletedProcess[str]:
         """A login of its own, over no connection that is open already."""
         argv = [*SSH, "-i", str(key), "-p", str(port), f"{user}@{self.server.address}", *command]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+        return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
 
     def open(self, port: int = 22) -> bool:
         """Whether the operator gets in, and to root."""
@@ -85,7 +85,13 @@ class Ways:
         argv += ["playbooks/harden.yml", *variables(values), "--tags", TAG]
         environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
         with subprocess.Popen(
-            argv, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, start_new_session=True
+            argv,
+            cwd=ROOT,
+            env=environment,
+            # One of its own: a killed ssh leaves it non-blocking, and Ansible refuses to start on such a one.
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
         ) as run:
             deadline = time.monotonic() + 120
             try:

@@ -272,6 +272,7 @@ class Awx:
             [*_behind(nice), *words],
             env=environment,
             cwd=private,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=timeout,

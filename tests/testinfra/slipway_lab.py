@@ -220,6 +220,7 @@ def run_playbook(
         [*_behind(nice), "ansible-playbook", "--inventory", inventory, path, *arguments],
         cwd=ROOT,
         env=environment,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=timeout,

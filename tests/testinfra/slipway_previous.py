@@ -63,6 +63,7 @@ def playbook(name: str, *arguments: str, timeout: float = 900) -> subprocess.Com
         ["ansible-playbook", "--inventory", "inventories/demo", f"playbooks/{name}.yml", *arguments],
         cwd=place,
         env={**kept, **own},
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=timeout,

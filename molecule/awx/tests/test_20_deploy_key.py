@@ -20,7 +20,7 @@ def release(server: Any) -> str:
 
 def test_a_release_goes_on_when_the_connection_is_lost_and_is_followed_to_its_end(server: Any) -> None:
     argv = ["ssh", *OPTIONS, f"deploy@{server.address}", "release", "shop", "1.0.1"]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as begun:
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as begun:
         assert begun.stdout is not None
         assert any(line.startswith("preflight done in") for line in begun.stdout)
         begun.kill()

@@ -106,7 +106,13 @@ def test_a_lost_connection_loses_no_release(server: Server, crash: Crash, tmp_pa
     }
     with (tmp_path / "output").open("w") as output:
         controller = subprocess.Popen(
-            words, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
+            words,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
     deadline = time.monotonic() + 240
     while crash.look()["state"]["phase"] not in ("prepare", "migrate", "start"):

@@ -29,7 +29,7 @@ PROMPTS = {"extra_data", "inventory", "job_type", "job_tags", "skip_tags", "limi
 FIELDS: dict[str, set[str]] = {
     "organizations": COMMON,
     "execution_environments": OWNED | {"image", "pull", "credential"},
-    "credential_types": COMMON | {"kind", "inputs", "injectors"},
+    "credential_types": COMMON | {"kind", "managed", "inputs", "injectors"},
     "credentials": OWNED | {"credential_type", "inputs"},
     "projects": OWNED
     | {"scm_type", "scm_url", "scm_branch", "scm_update_on_launch", "default_environment", "credential", "timeout"},
