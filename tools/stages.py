@@ -288,7 +288,8 @@ def install_artifact(log: Log, binaries: Path) -> None:
     shutil.rmtree(base, ignore_errors=True)
     shutil.rmtree(INSTALLED, ignore_errors=True)
     copy_tree(base / "tree")
-    env = {**PLAIN, "ANSIBLE_CONFIG": str(no_settings())}
+    # Elsewhere it would find that the checkout is installed already.
+    env = {**PLAIN, "ANSIBLE_CONFIG": str(no_settings()), "ANSIBLE_COLLECTIONS_PATH": str(INSTALLED)}
     log.check([binaries / "ansible-galaxy", "collection", "build", base / "tree", "--output-path", base], env=env)
     archive = next(base.glob("*.tar.gz"))
     log.check(
