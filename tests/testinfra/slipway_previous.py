@@ -28,11 +28,18 @@ def git(*words: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, check=False)
 
 
+def _there(commit: str) -> bool:
+    return git("cat-file", "-e", f"{commit}^{{commit}}").returncode == 0
+
+
 def reference() -> str:
     """A tag, or a commit."""
     tagged = git("describe", "--tags", "--abbrev=0", "--match", VERSIONS, "HEAD^")
     wanted = tagged.stdout.decode().strip() if tagged.returncode == 0 else PINNED.read_text().strip()
-    if git("cat-file", "-e", f"{wanted}^{{commit}}").returncode != 0:
+    if not _there(wanted):
+        # A shallow clone; where it came from may have the rest.
+        git("fetch", "--quiet", "--unshallow", "--tags")
+    if not _there(wanted):
         raise NoPreviousVersion(
             f"This clone has neither a tag of a version nor the commit {wanted[:12]}. Fetch the history: "
             "git fetch --unshallow --tags"

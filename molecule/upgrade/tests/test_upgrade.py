@@ -74,5 +74,7 @@ def test_a_clone_without_its_history_is_told_in_a_sentence(
     shallow = tmp_path_factory.mktemp("clone") / "shallow"
     subprocess.run(["git", "clone", "--quiet", "--depth", "1", f"file://{ROOT}", str(shallow)], check=True)
     monkeypatch.setattr(slipway_previous, "ROOT", shallow)
+    # Where it came from is gone.
+    subprocess.run(["git", "remote", "remove", "origin"], cwd=shallow, check=True)
     with pytest.raises(slipway_previous.NoPreviousVersion, match="git fetch --unshallow --tags"):
         slipway_previous.reference()
