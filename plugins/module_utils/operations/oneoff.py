@@ -79,13 +79,15 @@ def read(request: Mapping[str, Any]) -> Wish:
 
 def words(given: Any) -> tuple[str, ...]:
     """A list of words, also as JSON; any other text is cut into words as a shell would, which never runs."""
-    if not isinstance(given, str):
-        return tuple(str(word) for word in given or ())
+    if isinstance(given, (list, tuple)):
+        return tuple(str(word) for word in given)
+    # A command that is a number alone may come as one.
+    text = "" if given is None else str(given)
     try:
-        found = json.loads(given) if given.lstrip().startswith("[") else shlex.split(given)
+        found = json.loads(text) if text.lstrip().startswith("[") else shlex.split(text)
     except ValueError as error:
         raise SlipwayError(
-            f"The command {given!r} cannot be cut into words ({error}).",
+            f"The command {text!r} cannot be cut into words ({error}).",
             hint='Write it as a list: run_command=["./api","report"].',
         ) from None
     return tuple(str(word) for word in found)

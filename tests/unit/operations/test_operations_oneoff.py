@@ -21,6 +21,7 @@ def test_a_command_is_a_list_json_or_words():
     for given in (["./api", "re port"], '["./api", "re port"]', "./api 're port'"):
         assert oneoff.words(given) == ("./api", "re port")
     assert oneoff.words("echo $(reboot); id") == ("echo", "$(reboot);", "id")
+    assert oneoff.words(15) == ("15",)
 
 
 @pytest.mark.parametrize("given", ['["./api",', "./api 'report"])
