@@ -157,17 +157,28 @@ class Visitor(threading.Thread):
         self._over = threading.Event()
         self.asked = 0
         self.bad: list[str] = []
+        self._bad_at: list[float] = []
+
+    @property
+    def bad_for(self) -> float:
+        """Seconds from the first answer that was not good to the last one."""
+        return self._bad_at[-1] - self._bad_at[0] if self._bad_at else 0.0
 
     def run(self) -> None:
         while not self._over.is_set():
             self.asked += 1
-            try:
-                answer = self._web.ask(self._host, self._path)
-                if answer.status != 200:
-                    self.bad.append(f"{answer.status} {answer.text[:200]}")
-            except OSError as error:
-                self.bad.append(repr(error))
+            wrong = self._wrong()
+            if wrong:
+                self.bad.append(wrong)
+                self._bad_at.append(time.monotonic())
             time.sleep(0.02)
+
+    def _wrong(self) -> str:
+        try:
+            answer = self._web.ask(self._host, self._path)
+        except OSError as error:
+            return repr(error)
+        return "" if answer.status == 200 else f"{answer.status} {answer.text[:200]}"
 
     def __enter__(self) -> Visitor:
         self.start()

