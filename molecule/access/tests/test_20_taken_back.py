@@ -117,6 +117,7 @@ def test_a_firewall_that_cannot_be_loaded_is_put_back_at_once(ways: Ways) -> Non
     assert ways.console.run("systemctl is-failed --quiet ufw.service").rc != 0
 
 
+@pytest.mark.long
 def test_a_controller_that_dies_leaves_nobody_outside(ways: Ways) -> None:
     before = ways.rules()
     ways.die_unproved(**LOCKED_OUT["key"])

@@ -14,6 +14,9 @@ import pytest
 from slipway_lab import Server
 from slipway_shop import Shop
 
+# The scenarios of the systems have replicas and sticky visitors in every run.
+pytestmark = pytest.mark.long
+
 REPLICAS = {"api": 2, "web": 3}
 # Runs of a worker of which the one had not ended when the other began.
 OVERLAPS = (

@@ -38,6 +38,7 @@ def started(shop: Shop) -> dict[str, str]:
     return {one["Id"]: one["State"]["StartedAt"] for one in shop.containers(everything=True)}
 
 
+@pytest.mark.long
 def test_a_run_with_nothing_to_do_starts_nothing(shop: Shop, server: Server) -> None:
     before = started(shop)
     play = shop.deploy("1.0.1")

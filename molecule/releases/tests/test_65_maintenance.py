@@ -57,6 +57,7 @@ def test_a_release_is_made_behind_the_page_and_brings_a_page_of_its_own(shop: Sh
     assert shop.history()[0]["result"] == "succeeded"
 
 
+@pytest.mark.long
 def test_page_and_digest_are_the_same_after_a_reboot(shop: Shop, server: Server) -> None:
     (before,) = shop.containers("web")
     # Whoever owns the registry may move a tag at any time; what was released stays what runs.

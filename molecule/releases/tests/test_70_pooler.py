@@ -12,6 +12,9 @@ import pytest
 from slipway_lab import Play, Server
 from slipway_shop import Shop
 
+# Scenario ecommerce has a pooler in every run.
+pytestmark = pytest.mark.long
+
 POOLER = {
     "image": "${REGISTRY}/library/pgbouncer:1.24",
     "volumes": ["./pgbouncer:/etc/pgbouncer:ro"],

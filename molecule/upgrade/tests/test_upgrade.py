@@ -53,6 +53,7 @@ def test_this_version_takes_over_and_nothing_that_serves_is_touched(server: Serv
     assert "old" in server.web.products(f"alpha.{server.zone}")
 
 
+@pytest.mark.long
 def test_a_second_run_changes_nothing(server: Server, before: dict[str, Any]) -> None:
     play = server.playbook("site")
     assert play.changed == {server.name: 0}, play.changed_tasks()
