@@ -61,7 +61,9 @@ TENANTS = "tenants_list | default([], true)"
 TENANTS_DOMAIN = f"tenants_domain | default({DOMAIN}, true)"
 SECRETS = (
     "(stack_secrets | default({}, true)) | combine({'backup_s3_secret_key': backup_s3_secret_key | default('', true)}"
-    " if backup_s3_access_key | default('', true) else {})"
+    " if backup_s3_access_key | default('', true) else {},"
+    " {'tenants_pooler_password': tenants_pooler_password | default('', true)}"
+    " if tenants_pooler_service | default('', true) else {})"
 )
 
 Evaluate = Callable[[str, Mapping[str, Any]], Any]

@@ -151,6 +151,12 @@ def test_the_value_of_an_example_is_told_as_one() -> None:
     assert told == {"rose: KEY": "placeholder"}
 
 
+def test_a_pooler_s_password_is_judged_where_there_is_a_pooler() -> None:
+    inventory = Inventory([league("rose", tenants_pooler_service="pgbouncer"), league("iris")])
+    told = [instances.secrets(one, {}, inventory.evaluate) for one in inventory.found()]
+    assert told == [{"rose: tenants_pooler_password": "empty"}, {}]
+
+
 def test_the_file_of_tasks_holds_no_value() -> None:
     inventory = Inventory([league("rose", stack_secrets={"KEY": "geheim"})])
     tasks = instances.tasks_file("backup")
