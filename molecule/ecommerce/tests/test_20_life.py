@@ -129,6 +129,7 @@ def test_it_is_erased_with_a_certificate(tenants: Any, wares: list[str]) -> None
     assert again.changed == {tenants.server.name: 0}, again.changed_tasks()
 
 
+@pytest.mark.long
 def test_it_is_imported_from_a_directory_and_from_the_bucket(tenants: Any, wares: list[str]) -> None:
     """From the one as somebody else, from the other as what it was."""
     tenants.playbook("tenant", tenant_import="trial", tenant_from_name="bravo", tenant_directory=HANDOVER)
