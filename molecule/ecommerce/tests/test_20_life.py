@@ -38,6 +38,7 @@ def wares(tenants: Any) -> list[str]:
     return list(tenants.web.products(tenants.host("bravo")))
 
 
+@pytest.mark.long
 def test_a_suspended_tenant_is_told_so_and_gets_in_nowhere(tenants: Any, tmp_path: Path) -> None:
     tenants.playbook("tenants", tenants_list=tenants.listed(LOGIN, without="bravo"))
     assert logs_in(tenants, "tenant_bravo") == ""
@@ -56,6 +57,7 @@ def test_a_suspended_tenant_is_told_so_and_gets_in_nowhere(tenants: Any, tmp_pat
     assert (answer.status, "Closed for now" in answer.text) == (503, True)
 
 
+@pytest.mark.long
 def test_it_comes_back_as_it_was(tenants: Any, wares: list[str]) -> None:
     tenants.playbook("tenants", tenants_list=tenants.listed(LOGIN, without="bravo"))
     assert tenants.web.products(tenants.host("bravo")) == wares
@@ -90,6 +92,7 @@ def test_it_is_renamed_and_its_host_name_follows(tenants: Any, wares: list[str])
     assert again.changed == {tenants.server.name: 0}, again.changed_tasks()
 
 
+@pytest.mark.long
 def test_it_moves_to_another_schema_and_back(tenants: Any, wares: list[str]) -> None:
     for schema in ("shelf", "tenant_bravo2"):
         tenants.playbook("tenant", tenant_rename="bravo2", tenant_new_schema=schema)
@@ -126,6 +129,7 @@ def test_it_is_erased_with_a_certificate(tenants: Any, wares: list[str]) -> None
     assert again.changed == {tenants.server.name: 0}, again.changed_tasks()
 
 
+@pytest.mark.long
 def test_it_is_imported_from_a_directory_and_from_the_bucket(tenants: Any, wares: list[str]) -> None:
     """From the one as somebody else, from the other as what it was."""
     tenants.playbook("tenant", tenant_import="trial", tenant_from_name="bravo", tenant_directory=HANDOVER)
