@@ -87,7 +87,7 @@ def test_another_league_and_another_application_touch_none_of_those_that_are_the
         "stack_name": "wiki",
         "instance_title": "The Wiki",
         "stack_domain": leagues.host("wiki"),
-        "stack_compose_file": str(ROOT / "molecule/derbyops/wiki.yml"),
+        "stack_compose_file": str(ROOT / "molecule/derbyops/wiki/compose.yml"),
         "stack_routes": [{"name": "page", "service": "page", "port": 3000, "health": "/health"}],
         "stack_secrets": {},
         "stack_replicas": {},
