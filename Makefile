@@ -44,7 +44,7 @@ test-molecule: ## one scenario: make test-molecule SCENARIO=default
 test-long: ## soaks, long fault campaigns and the long form of every scenario
 	@$(READY_FOR_TESTS) && python $(LAB) up --hosts vps1 && . .cache/env && \
 	  PYTHONPATH=tests/bench:tests/testinfra SLIPWAY_HOST=vps1 pytest -p slipway_lab -v tests/long && \
-	  SLIPWAY_LONG=1 python tools/test.py --exact "unit tests" "unit tests of backups" && SLIPWAY_LONG=1 python tools/test.py sanity molecule
+	  SLIPWAY_LONG=1 python tools/test.py --exact "unit tests" "unit tests of backups" "oldest boto3" && SLIPWAY_LONG=1 python tools/test.py sanity molecule
 
 bench-%: ## measure, beside its peers: make bench-deploy
 	@$(READY_FOR_TESTS) && python $(LAB) up --hosts vps1 && . .cache/env && \

@@ -436,6 +436,7 @@ def test_the_disk_is_full_while_the_release_is_written(stage: Stage) -> None:
     stage.good()
 
 
+@pytest.mark.long
 def test_the_disk_is_full_before_it_starts(stage: Stage) -> None:
     attempt = stage.broken(stack_release="1.1.0", stack_min_free_disk_mb=99999999, idle_slot_emptied=False)
     given_up(attempt, "preflight")

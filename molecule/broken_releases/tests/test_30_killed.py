@@ -140,6 +140,7 @@ def test_a_second_deploy_waits_or_says_who_holds_the_lock(server: Server, crash:
     assert crash.consistent()["serving"] == release
 
 
+@pytest.mark.long
 def test_docker_restarts_in_the_middle_of_a_release(server: Server, crash: Crash) -> None:
     """What is lost meanwhile is Docker's own; afterwards there is one release, by itself."""
     serving = crash.consistent()["serving"]
