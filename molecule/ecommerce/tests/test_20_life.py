@@ -75,6 +75,7 @@ def test_it_is_exported_to_the_bucket_and_to_a_directory(tenants: Any, objects: 
     told = json.loads(vps.check_output(f"cat {manifest}"))
     assert {name.rpartition(".")[2]: rows for name, rows in told["tables"].items()} == {
         "orders": 0,
+        "order_items": 0,
         "products": len(wares),
     }
     assert PASSWORD not in play.output
