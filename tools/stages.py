@@ -350,8 +350,8 @@ BACKUPS = "tests/unit/backup"
 # Scenarios
 
 # The first one boots the lab and takes its registry down for a while: beside it nothing but what needs no server. The
-# next two have visitors, and beside them is what mostly waits. The others run in four lanes that take equally long;
-# those that share a server are in one.
+# next two have visitors, and beside them is what mostly waits. The others run in three lanes that take equally long: they
+# have two cores busy, and those that share a server are in one.
 FIRST = ("default", "releases", "broken_releases")
 STATIC = "what needs no server, and the first scenario"
 GROUPS = (STATIC, "visited", "scenarios")
@@ -360,7 +360,6 @@ WAITING = {"group": "visited", "lane": "what mostly waits"}
 ONE_SERVER = {"group": "scenarios", "lane": "one server"}
 OTHERS = {"group": "scenarios", "lane": "other servers"}
 PEOPLE = {"group": "scenarios", "lane": "scanners and tenants"}
-SYSTEMS = {"group": "scenarios", "lane": "systems"}
 PLACES: dict[str, dict[str, str]] = {
     "default": {"group": STATIC},
     "releases": VISITED,
@@ -376,9 +375,9 @@ PLACES: dict[str, dict[str, str]] = {
     # On one server, each on a fresh one.
     "derbyops": OTHERS,
     "upgrade": OTHERS,
-    "pingpong": SYSTEMS,
-    "karigar": SYSTEMS,
-    "checkgame": SYSTEMS,
+    "pingpong": OTHERS,
+    "karigar": OTHERS,
+    "checkgame": PEOPLE,
 }
 
 
