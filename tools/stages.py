@@ -350,8 +350,8 @@ BACKUPS = "tests/unit/backup"
 # Scenarios
 
 # The first one boots the lab and takes its registry down for a while: beside it nothing but what needs no server. The
-# next two have visitors, and beside them is what mostly waits. The others run in three lanes that take equally long: they
-# have two cores busy, and those that share a server are in one.
+# next two have visitors, and beside them is what mostly waits. The others run in three lanes, which keep two cores busy
+# and take equally long; those that share a server are in one.
 FIRST = ("default", "releases", "broken_releases")
 STATIC = "what needs no server, and the first scenario"
 GROUPS = (STATIC, "visited", "scenarios")
