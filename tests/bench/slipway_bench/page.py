@@ -30,7 +30,8 @@ tenants, backups and their timers, probes; `naive` builds the server task by tas
 collections (`tests/bench/peers/naive.yml`): SSH, firewall, fail2ban, updates, Docker, Nginx, certbot, Compose, a
 nightly dump. `hardening` is `playbooks/harden.yml` alone, with profile `baseline`; `devsec` is os_hardening and
 ssh_hardening of devsec.hardening with their defaults, without its kernel settings and auditd, which a container does
-not have. Each begins with a new server. `changed` counts tasks.""",
+not have; AIDE, which a timer of ours installs half an hour later, is not in it either. Each begins with a new server.
+`changed` counts tasks.""",
     "backup": """Backups of one database (text, numbers, UUIDs, JSON, pictures; large and small tables, indexes) into
 one S3 server over TLS, and restores from it. `slipway` is `slipway backup run`, with its checksums, row counts and
 manifest, and a restore beside that compares the rows and gathers statistics; `naive` is the script that people write,
