@@ -433,7 +433,14 @@ def all_stages() -> list[Stage]:
         name = f"sanity with ansible-core {choice.core} on Python 3.{choice.minor}"
         stages.append(static(name, partial(sanity, choice), minutes=20))
     stages += [
-        static("unit tests", partial(unit, "unit", ["tests/unit", f"--ignore={BACKUPS}"]), minutes=20),
+        # As long as all the others without a server, so beside them.
+        Stage(
+            "unit tests",
+            partial(unit, "unit", ["tests/unit", f"--ignore={BACKUPS}"]),
+            minutes=25,
+            group=STATIC,
+            lane="unit tests",
+        ),
         static(
             "documentation",
             command(

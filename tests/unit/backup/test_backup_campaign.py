@@ -37,7 +37,7 @@ def test_faults_that_pass_by_themselves_spoil_nothing(campaign):
     assert campaign.failures == 0, campaign.report()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_server_that_goes_on_failing_is_told_and_nothing_is_lost(campaign):
     for number, work in enumerate(("backup", "list", "verify", "restore", "retain")):
         campaign.round(work, "slow_down", after=1, count=10_000)

@@ -7,13 +7,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import threading
+import time
 from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
@@ -132,6 +135,15 @@ def test_a_file_that_changes_or_vanishes_is_said_and_the_rest_is_whole(files):
     assert verify.verify(files.spec, "latest", Emitter.null())["id"] == made["backup"]["id"]
 
 
+def is_read(beginning):
+    """Whether any program has a file open whose path begins so."""
+    for entry in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(entry).startswith(str(beginning)):
+                return True
+    return False
+
+
 def test_a_file_that_vanishes_is_no_failure(files):
     """tar has listed the folder before it comes to the file: the first ones keep it busy until that is gone."""
     for number in range(60):
@@ -140,13 +152,16 @@ def test_a_file_that_vanishes_is_no_failure(files):
         (files.uploads / f"z{number:03d}").write_text("soon gone")
 
     def vanish():
+        deadline = time.monotonic() + 60
+        while not is_read(files.uploads / "a") and time.monotonic() < deadline:
+            time.sleep(0.02)
         for number in range(60):
             (files.uploads / f"z{number:03d}").unlink()
 
-    timer = threading.Timer(1.5, vanish)
-    timer.start()
+    watcher = threading.Thread(target=vanish)
+    watcher.start()
     made = back_up(files.but(bytes_per_second=10_000_000))
-    timer.join()
+    watcher.join()
     assert verify.verify(files.spec, "latest", Emitter.null())["id"] == made["backup"]["id"]
     assert any("File removed before we read it" in one for one in made["warnings"]), made["warnings"]
 
