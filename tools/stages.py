@@ -375,7 +375,7 @@ PLACES: dict[str, dict[str, str]] = {
     # On one server, each on a fresh one.
     "derbyops": OTHERS,
     "upgrade": OTHERS,
-    "pingpong": OTHERS,
+    "pingpong": ONE_SERVER,
     "karigar": OTHERS,
     "checkgame": PEOPLE,
 }

@@ -20,6 +20,7 @@ def test_deploy_releases_what_the_survey_names(server: Any) -> None:
     assert server.web.ask(f"api.{server.zone}", "/version").json()["release"] == "1.1.0"
 
 
+@pytest.mark.long
 def test_a_second_job_changes_nothing(server: Any) -> None:
     job = server.job("deploy", {"stack_release": "1.1.0"})
     assert job.changed == {server.name: 0}, job.changed_tasks()

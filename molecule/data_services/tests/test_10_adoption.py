@@ -73,6 +73,7 @@ def test_another_major_version_is_refused_before_anything_stops(ledger: Any) -> 
     ledger.env["POSTGRES_TAG"] = "15"
 
 
+@pytest.mark.long
 def test_when_the_first_release_fails_the_project_serves_as_before(ledger: Any) -> None:
     ledger.settings["stack_release"] = "1.2.0-crash"
     play = ledger.play("deploy", "--diff")
@@ -105,6 +106,7 @@ def test_the_first_release_takes_the_project_over(ledger: Any) -> None:
     assert ledger.run(f"docker ps --all --quiet --filter label=com.docker.compose.project={PROJECT}").strip() == ""
 
 
+@pytest.mark.long
 def test_a_second_run_changes_nothing(ledger: Any) -> None:
     play = ledger.playbook("deploy")
     assert play.changed[ledger.server.name] == 0, play.changed_tasks()

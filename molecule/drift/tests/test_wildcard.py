@@ -17,6 +17,8 @@ import pytest
 import yaml
 from slipway_lab import LAB, ROOT, Play
 
+pytestmark = pytest.mark.long
+
 ZONE = "shop1.wild.test"
 DEMO = yaml.safe_load((ROOT / "inventories/demo/group_vars/vps/tenants.yml").read_text(encoding="utf-8"))[
     "tenants_list"
