@@ -171,7 +171,7 @@ class Visitor(threading.Thread):
             if wrong:
                 self.bad.append(wrong)
                 self._bad_at.append(time.monotonic())
-            time.sleep(0.02)
+            time.sleep(0.05)
 
     def _wrong(self) -> str:
         try:
