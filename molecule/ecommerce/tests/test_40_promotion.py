@@ -14,6 +14,9 @@ import yaml
 from slipway_registry import move_tag
 from slipway_system import System
 
+# Two stacks with a pooler each, the second from its first release to its removal.
+pytestmark = pytest.mark.long
+
 # A tag of this test alone: other servers release from the same registry at the same time.
 CANDIDATE = "2.0.0-candidate"
 APPLICATION = ("api", "web", "dashboard")
