@@ -109,6 +109,7 @@ def kill_in_phase(ledger: Any, phase: str) -> None:
     assert done[0].code != 0
 
 
+@pytest.mark.long
 def test_a_major_version_moves_every_row_to_a_new_volume(ledger: Any) -> None:
     before = ledger.sql(FACTS)
     ledger.env["POSTGRES_TAG"] = "17"
@@ -133,6 +134,7 @@ def test_the_next_release_and_a_backup_work_with_the_new_version(ledger: Any) ->
     ledger.run("slipway backup run ledger")
 
 
+@pytest.mark.long
 def test_the_way_back_is_the_old_volume(ledger: Any) -> None:
     refused = ledger.server.vps.run("slipway data back ledger postgres")
     assert refused.rc != 0 and "--confirm ledger" in refused.stderr
