@@ -14,7 +14,7 @@ import yaml
 from slipway_registry import move_tag
 from slipway_system import System
 
-# Two stacks with a pooler each, the second from its first release to its removal.
+# Two stacks with a pooler each. It meets the known gap of docs/connection-pooling.md now and then.
 pytestmark = pytest.mark.long
 
 # A tag of this test alone: other servers release from the same registry at the same time.
