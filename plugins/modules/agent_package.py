@@ -14,6 +14,7 @@ description:
     C(/usr/bin/slipway). Timers, the boot unit and long-running work use it without a controller.
   - The files are those that this module itself carries, so that the agent and the collection are always one version.
     A file that was changed on the host is put back, a file of an older version is removed.
+  - The package is compiled to bytecode for the Python that the command runs on, so that a timer's start costs little.
 author: Slipway contributors (!UNKNOWN)
 options:
   state:
@@ -53,6 +54,10 @@ written:
   returned: success
   type: list
   elements: str
+compiled:
+  description: Whether bytecode was made (or would be, in check mode), because files changed or Python is another version.
+  returned: success
+  type: bool
 removed:
   description: Files that were removed (or would be, in check mode).
   returned: success
@@ -73,8 +78,16 @@ def present(module: AnsibleModule) -> None:
     if found.changed and not module.check_mode:
         installation.apply(found)
     written = sorted(found.write)
-    diff = {"before": "".join(f"{name}\n" for name in found.remove), "after": "".join(f"{name}\n" for name in written)}
-    module.exit_json(changed=found.changed, version=__version__, written=written, removed=found.remove, diff=diff)
+    lines = [*written, *([f"{installation.LIBRARY}/**/__pycache__"] if found.uncompiled else [])]
+    diff = {"before": "".join(f"{name}\n" for name in found.remove), "after": "".join(f"{name}\n" for name in lines)}
+    module.exit_json(
+        changed=found.changed,
+        version=__version__,
+        written=written,
+        compiled=found.uncompiled,
+        removed=found.remove,
+        diff=diff,
+    )
 
 
 def absent(module: AnsibleModule) -> None:
@@ -82,7 +95,7 @@ def absent(module: AnsibleModule) -> None:
     if files and not module.check_mode:
         installation.uninstall()
     diff = {"before": "".join(f"{name}\n" for name in files), "after": ""}
-    module.exit_json(changed=bool(files), version=__version__, written=[], removed=files, diff=diff)
+    module.exit_json(changed=bool(files), version=__version__, written=[], compiled=False, removed=files, diff=diff)
 
 
 def main() -> None:

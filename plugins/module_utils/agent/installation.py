@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..common.files import write_atomic
+from ..common.process import run
 from ..common.version import __version__
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 LIBRARY = Path("/usr/lib/slipway")
 COMMAND = Path("/usr/bin/slipway")
+# What the launcher's first line names, which need not be what Ansible uses.
+PYTHON = Path("/usr/bin/python3")
+
+COMPILE_SECONDS = 300
 
 LAUNCHER = """#!/usr/bin/python3
 # Installed by slipway.vps.agent_package; changes are overwritten.
@@ -37,14 +42,15 @@ sys.exit(main())
 
 @dataclass
 class Plan:
-    """Files to write (path to text) and files that no longer belong."""
+    """Files to write (path to text), files that no longer belong, and whether bytecode is missing."""
 
     write: dict[str, str] = field(default_factory=dict)
     remove: list[str] = field(default_factory=list)
+    uncompiled: bool = False
 
     @property
     def changed(self) -> bool:
-        return bool(self.write or self.remove)
+        return bool(self.write or self.remove or self.uncompiled)
 
 
 def source() -> dict[str, str]:
@@ -82,7 +88,15 @@ def plan(tree: dict[str, str]) -> Plan:
         if not path.is_file() or path.read_text(encoding="utf-8") != text or path.stat().st_mode & 0o7777 != mode(name):
             found.write[name] = text
     found.remove = sorted(str(path) for path in LIBRARY.rglob("*.py") if str(path) not in tree)
+    bytecode = (_bytecode(Path(name)) for name in tree if name.endswith(".py"))
+    found.uncompiled = bool(found.write) or not all(path.is_file() for path in bytecode)
     return found
+
+
+def _bytecode(path: Path) -> Path:
+    """Where the Python that is there now looks; a newer one reads no older bytecode."""
+    tag = PYTHON.resolve().name.replace("python", "cpython-").replace(".", "")
+    return path.parent / "__pycache__" / f"{path.stem}.{tag}.pyc"
 
 
 def mode(name: str) -> int:
@@ -97,6 +111,18 @@ def apply(found: Plan) -> None:
         write_atomic(path, found.write[name], mode(name))
     for name in found.remove:
         Path(name).unlink()
+    if found.uncompiled:
+        compile_all()
+
+
+def compile_all() -> None:
+    """Timers start the command every few seconds; without bytecode nine tenths of its time go into compiling it.
+
+    Python itself notices a source file that is newer, so that bytecode never hides a change made by hand.
+    """
+    for old in LIBRARY.rglob("__pycache__"):
+        shutil.rmtree(old)
+    run([str(PYTHON), "-m", "compileall", "-q", str(LIBRARY)], timeout=COMPILE_SECONDS)
 
 
 def uninstall() -> bool:
