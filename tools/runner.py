@@ -1,7 +1,7 @@
 # Copyright (c) 2026, Slipway contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs named stages, shows how far it is, keeps a log of each and counts what passed and failed."""
+"""Runs named stages, several at a time, shows how far it is, keeps a log of each and counts what passed and failed."""
 
 from __future__ import annotations
 
@@ -52,9 +52,8 @@ class Stage:
     name: str
     work: Callable[[Log], Count]
     minutes: float = 10
-    # Stages of the same group that follow each other run at the same time; those of one lane wait for each other.
-    group: str = ""
-    lane: str = ""
+    # Stages that use the same thing, a server for example, wait for each other.
+    uses: str = ""
 
 
 class Log:
@@ -124,6 +123,7 @@ def junit(*paths: Path) -> Count:
 
 @dataclass
 class Outcome:
+    number: int
     stage: Stage
     count: Count
     seconds: float
@@ -133,10 +133,14 @@ class Outcome:
 
 
 class Runner:
-    def __init__(self, logs: Path, *, fail_fast: bool = False) -> None:
+    def __init__(self, logs: Path, *, at_once: int = 1, fail_fast: bool = False) -> None:
         self.logs = logs
+        self.at_once = at_once
         self.fail_fast = fail_fast
         self.outcomes: list[Outcome] = []
+        self._waiting: list[tuple[int, Stage]] = []
+        self._used: set[str] = set()
+        self._change = threading.Condition()
         self._running: set[int] = set()
         self._print = threading.Lock()
         self._over = threading.Event()
@@ -146,38 +150,48 @@ class Runner:
             print(text, flush=True)
 
     def run(self, stages: Sequence[Stage]) -> int:
+        """Each that waits begins as soon as there is room and nobody uses what it uses, the first ones first."""
         started = time.monotonic()
-        for group in _groups(stages):
-            lanes: dict[str, list[tuple[int, Stage]]] = {}
-            for number, stage in enumerate(group, len(self.outcomes) + 1):
-                lanes.setdefault(stage.lane or stage.name, []).append((number, stage))
-            with ThreadPoolExecutor(max_workers=len(lanes)) as pool:
-                try:
-                    work = [pool.submit(self._lane, len(stages), lane) for lane in lanes.values()]
-                    outcomes = [outcome for future in work for outcome in future.result()]
-                except KeyboardInterrupt:
-                    self._end_commands()
-                    self.say("interrupted")
-                    return 130
-            self.outcomes += outcomes
-            if self.fail_fast and any(outcome.reason for outcome in outcomes):
-                break
+        self._waiting = list(enumerate(stages, 1))
+        with ThreadPoolExecutor(max_workers=self.at_once) as pool:
+            try:
+                for work in [pool.submit(self._work, len(stages)) for _worker in range(self.at_once)]:
+                    work.result()
+            except KeyboardInterrupt:
+                self._end_commands()
+                self.say("interrupted")
+                return 130
         return self._summary(time.monotonic() - started, len(stages))
 
+    def _work(self, of: int) -> None:
+        while taken := self._take():
+            number, stage = taken
+            outcome = self._one(number, of, stage)
+            with self._change:
+                self.outcomes.append(outcome)
+                self._used.discard(stage.uses)
+                if self.fail_fast and outcome.reason:
+                    self._over.set()
+                self._change.notify_all()
+
+    def _take(self) -> tuple[int, Stage] | None:
+        with self._change:
+            while self._waiting and not self._over.is_set():
+                for taken in self._waiting:
+                    if not (taken[1].uses and taken[1].uses in self._used):
+                        self._waiting.remove(taken)
+                        self._used.add(taken[1].uses)
+                        return taken
+                self._change.wait()
+        return None
+
     def _end_commands(self) -> None:
-        self._over.set()
+        with self._change:
+            self._over.set()
+            self._change.notify_all()
         for group in list(self._running):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGTERM)
-
-    def _lane(self, of: int, stages: Sequence[tuple[int, Stage]]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        for number, stage in stages:
-            if not self._over.is_set():
-                outcomes.append(self._one(number, of, stage))
-                if self.fail_fast and outcomes[-1].reason:
-                    self._over.set()
-        return outcomes
 
     def _one(self, number: int, of: int, stage: Stage) -> Outcome:
         title = f"[{number:2}/{of}] {stage.name}"
@@ -194,7 +208,7 @@ class Runner:
             except StageFailed as failure:
                 count, reason = failure.count, str(failure)
                 lines = list(failure.lines) or log.lines()[-TAIL_LINES:]
-        outcome = Outcome(stage, count, time.monotonic() - started, reason, lines, log.path)
+        outcome = Outcome(number, stage, count, time.monotonic() - started, reason, lines, log.path)
         self._tell(title, outcome)
         return outcome
 
@@ -232,7 +246,7 @@ class Runner:
         total = sum((outcome.count for outcome in self.outcomes), Count())
         width = max((len(outcome.stage.name) for outcome in self.outcomes), default=0)
         self.say("")
-        for outcome in self.outcomes:
+        for outcome in sorted(self.outcomes, key=lambda outcome: outcome.number):
             verdict = "FAILED" if outcome.reason else "passed"
             count = outcome.count
             self.say(
@@ -246,16 +260,6 @@ class Runner:
             self.say(f"{total.skipped} skipped (the logs say why)")
         self.say(f"{total.passed} passed, {total.failed} failed")
         return 1 if total.failed or not self.outcomes else 0
-
-
-def _groups(stages: Sequence[Stage]) -> list[list[Stage]]:
-    groups: list[list[Stage]] = []
-    for stage in stages:
-        if groups and stage.group and groups[-1][0].group == stage.group:
-            groups[-1].append(stage)
-        else:
-            groups.append([stage])
-    return groups
 
 
 def stop_on_terminate() -> None:

@@ -349,42 +349,31 @@ BACKUPS = "tests/unit/backup"
 
 # Scenarios
 
-# The first one boots the lab and takes its registry down for a while: beside it nothing but what needs no server. The
-# next two have visitors, and beside them is what mostly waits. The others run in three lanes, which keep two cores busy
-# and take equally long; those that share a server are in one.
-FIRST = ("default", "releases", "broken_releases")
-STATIC = "what needs no server, and the first scenario"
-GROUPS = (STATIC, "visited", "scenarios")
-VISITED = {"group": "visited", "lane": "releases"}
-WAITING = {"group": "visited", "lane": "what mostly waits"}
-ONE_SERVER = {"group": "scenarios", "lane": "one server"}
-OTHERS = {"group": "scenarios", "lane": "other servers"}
-PEOPLE = {"group": "scenarios", "lane": "scanners and tenants"}
-PLACES: dict[str, dict[str, str]] = {
-    "default": {"group": STATIC},
-    "releases": VISITED,
-    "broken_releases": {**VISITED, "lane": "broken releases"},
-    "access": WAITING,
-    "bad_input": ONE_SERVER,
-    "drift": ONE_SERVER,
-    "awx": ONE_SERVER,
-    "data_services": ONE_SERVER,
-    "host_bookworm": PEOPLE,
-    "security": PEOPLE,
-    "ecommerce": PEOPLE,
-    # On one server, each on a fresh one.
-    "derbyops": OTHERS,
-    "upgrade": OTHERS,
-    "pingpong": ONE_SERVER,
-    "karigar": OTHERS,
-    "checkgame": PEOPLE,
-}
+# Two cores are busy with three stages, and a fourth would have the others run into their time limits.
+AT_ONCE = 3
+# What takes long begins early, so that the end does not wait for a single one.
+LONG_ONES = (
+    "releases",
+    "default",
+    "awx",
+    "broken_releases",
+    "ecommerce",
+    "two_hosts",
+    "derbyops",
+    "data_services",
+    "host_bookworm",
+    "security",
+    "access",
+)
+# Scenarios on the same server wait for each other, as do those that make the same environment.
+ENVIRONMENT = "the execution environment"
+USES = {"awx": ENVIRONMENT, "default": "shop1", "drift": "shop1", "bad_input": "shop1"}
 
 
 def scenarios() -> list[str]:
     """Every scenario that is there, in the order in which they begin."""
     names = {path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml")}
-    return [*FIRST, *sorted(names - set(FIRST))]
+    return [*LONG_ONES, *sorted(names - set(LONG_ONES))]
 
 
 def hosts_of(scenario: str) -> str:
@@ -414,47 +403,42 @@ def molecule(scenario: str, log: Log) -> Count:
 def scenario_stages() -> list[Stage]:
     minutes = 150 if os.environ.get("SLIPWAY_LONG") else 40
     return [
-        Stage(f"molecule {name}", partial(molecule, name), minutes=minutes, **PLACES.get(name, OTHERS))
+        Stage(f"molecule {name}", partial(molecule, name), minutes=minutes, uses=USES.get(name, ""))
         for name in scenarios()
     ]
 
 
-def all_stages() -> list[Stage]:
-    static = partial(Stage, group=STATIC, lane="static")
-    stages = [
-        static("ruff", ruff),
-        static("mypy", mypy),
-        static("changelog", command("antsibull-changelog", "lint")),
-        static("yamllint", command("yamllint", "--strict", ".")),
-        static("ansible-lint", command("ansible-lint", "--offline")),
-    ]
+def sanity_stages() -> list[Stage]:
     # The oldest core finds next to nothing that the newest does not, and takes as long.
-    for choice in pythons.cores_to_test()[: None if os.environ.get("SLIPWAY_LONG") else 1]:
-        name = f"sanity with ansible-core {choice.core} on Python 3.{choice.minor}"
-        stages.append(static(name, partial(sanity, choice), minutes=20))
-    stages += [
-        # As long as all the others without a server, so beside them.
+    chosen = pythons.cores_to_test()[: None if os.environ.get("SLIPWAY_LONG") else 1]
+    return [
+        Stage(f"sanity with ansible-core {choice.core} on Python 3.{choice.minor}", partial(sanity, choice), minutes=20)
+        for choice in chosen
+    ]
+
+
+def all_stages() -> list[Stage]:
+    """In the order in which they begin: what is told within seconds, what takes long, and the rest in the gaps."""
+    seconds = [
+        Stage("ruff", ruff),
+        Stage("mypy", mypy),
+        Stage("changelog", command("antsibull-changelog", "lint")),
+        Stage("yamllint", command("yamllint", "--strict", ".")),
+    ]
+    rest = [
+        Stage("unit tests", partial(unit, "unit", ["tests/unit", f"--ignore={BACKUPS}"]), minutes=25),
+        Stage("unit tests of backups", partial(unit, "unit-backups", [BACKUPS]), minutes=40),
+        *sanity_stages(),
+        Stage("ansible-lint", command("ansible-lint", "--offline")),
+        Stage("integration targets", integration, minutes=20),
+        Stage("execution environment", resolution, uses=ENVIRONMENT),
+        Stage("galaxy-importer", importer),
         Stage(
-            "unit tests",
-            partial(unit, "unit", ["tests/unit", f"--ignore={BACKUPS}"]),
-            minutes=25,
-            group=STATIC,
-            lane="unit tests",
-        ),
-        static(
             "documentation",
             command(
                 "antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "self", "."
             ),
         ),
-        static("execution environment", resolution),
-        static("galaxy-importer", importer),
+        Stage("oldest boto3", oldest_boto3),
     ]
-    if targets():
-        stages.append(static("integration targets", integration, minutes=20))
-    # They mostly wait for real servers that are killed.
-    waits = [
-        Stage("unit tests of backups", partial(unit, "unit-backups", [BACKUPS]), minutes=40, **WAITING),
-        Stage("oldest boto3", oldest_boto3, minutes=10, **WAITING),
-    ]
-    return sorted(stages + scenario_stages() + waits, key=lambda stage: GROUPS.index(stage.group))
+    return [*seconds, *scenario_stages(), *rest]

@@ -13,7 +13,7 @@ import argparse
 import sys
 
 from runner import Runner, stop_on_terminate
-from stages import LOGS, all_stages
+from stages import AT_ONCE, LOGS, all_stages
 
 
 def main() -> int:
@@ -38,7 +38,7 @@ def main() -> int:
         print("\n".join(stage.name for stage in stages))
         return 0
     stop_on_terminate()
-    return Runner(LOGS, fail_fast=options.fail_fast).run(stages)
+    return Runner(LOGS, at_once=AT_ONCE, fail_fast=options.fail_fast).run(stages)
 
 
 if __name__ == "__main__":
