@@ -10,6 +10,8 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
+
 
 def variables(**values: Any) -> tuple[str, str]:
     return "--extra-vars", json.dumps(values)
@@ -44,6 +46,7 @@ def test_a_command_that_takes_too_long_is_stopped(server: Any) -> None:
     assert one_offs(server) == []
 
 
+@pytest.mark.long
 def test_asked_for_twice_at_once_the_same_command_runs_once(server: Any) -> None:
     def jobs() -> int:
         return len(server.vps.run("slipway jobs shop").stdout.split("command of api in shop")) - 1

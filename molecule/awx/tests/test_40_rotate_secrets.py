@@ -68,6 +68,7 @@ def test_a_secret_of_another_data_service_is_refused(server: Any) -> None:
     assert "part of the definition of the data service redis" in play.output
 
 
+@pytest.mark.long
 def test_a_rotation_that_fails_leaves_the_old_password(server: Any) -> None:
     before = hba(server)
     wanted = variables(stack_secrets=secrets(POSTGRES_PASSWORD=NEW), stack_health_timeout=1)

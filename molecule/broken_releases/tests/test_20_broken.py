@@ -269,6 +269,7 @@ def mended(stage: Stage, **variables: Any) -> None:
     assert load.report.lost == 0, str(load.report)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("templates")
 def test_a_template_is_wrong_for_every_tenant(stage: Stage) -> None:
     attempt = stage.broken(stack_release="1.1.0", tenants_templates=[BAD_COLOUR])
@@ -409,6 +410,7 @@ def small_copy(server: Server, directory: str, size: str) -> Iterator[None]:
     )
 
 
+@pytest.mark.long
 def test_the_disk_is_full_while_images_are_pulled(stage: Stage) -> None:
     with small(stage.server, "/var/lib/docker/tmp", "4m"):
         attempt = stage.broken(stack_release="1.2.0-large", idle_slot_emptied=False)

@@ -66,6 +66,7 @@ def test_a_setting_that_does_not_work_is_taken_back(ledger: Any) -> None:
     ledger.env["REDIS_MAXMEMORY"] = "96mb"
 
 
+@pytest.mark.long
 def test_a_minor_version_keeps_the_volume(ledger: Any) -> None:
     before = ledger.sql(FACTS)
     ledger.env["POSTGRES_TAG"] = "15-rebuilt"

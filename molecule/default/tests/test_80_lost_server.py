@@ -151,6 +151,7 @@ def test_a_second_recovery_changes_nothing(playbook: Any, wishes: list[str]) -> 
     assert set(playbook("recover", *wishes).changed.values()) == {0}
 
 
+@pytest.mark.long
 def test_a_living_server_is_refused(vps: Any, wishes: list[str]) -> None:
     connect("shop1").check_output("rm /var/lib/slipway/recover/shop.json")
     play = run_playbook("recover", *wishes)

@@ -121,6 +121,7 @@ def test_it_is_let_go_again(engine: Engine) -> None:
     assert NEWER in engine.run("apt-cache policy docker-ce | grep Candidate")
 
 
+@pytest.mark.long
 def test_what_the_team_wrote_stays_and_what_we_set_is_taken_back(engine: Engine) -> None:
     engine.write_by_hand(**{"log-opts": {**engine.options["log-opts"], "labels": "team"}, "shutdown-timeout": 11})
     stale = engine.pid

@@ -17,8 +17,8 @@ import pytest
 from slipway_lab import ROOT, Play, Server
 from slipway_load import Load, Report
 
-# What two cores can carry beside a booting slot and the playbook that boots it.
-RATE = float(os.environ.get("SLIPWAY_LOAD_RATE", "200"))
+# Two cores can carry twice as much beside a booting slot and the playbook that boots it, but not other tests as well.
+RATE = float(os.environ.get("SLIPWAY_LOAD_RATE", "200" if os.environ.get("SLIPWAY_LONG") else "100"))
 WEBSOCKETS = 20
 DRAIN_WEBSOCKET = 5
 QUICKLY = ("-e", "stack_observe=2", "-e", f"stack_drain_websocket={DRAIN_WEBSOCKET}")
@@ -168,6 +168,7 @@ def test_replicas_that_die_at_once_lose_nothing(server: Server, say: Any) -> Non
     assert load.report.lost == 0, str(load.report)
 
 
+@pytest.mark.long
 def test_a_reload_by_somebody_else_loses_nothing(server: Server, say: Any) -> None:
     """A renewed certificate, a new tenant, an administrator: systemd reloads Nginx as a release does."""
     with Load(server, rate=RATE) as load:

@@ -144,6 +144,7 @@ def test_to_a_number_and_with_its_own_secrets_which_no_argument_list_shows(
     assert server.web.ask(f"api.{server.zone}", "/version").json()["release"] == "1.0.1"
 
 
+@pytest.mark.long
 def test_the_images_of_kept_releases_survive_pruning(shop: Shop, server: Server, numbers: dict[str, int]) -> None:
     entries = {entry["release"]: entry["images"].get("api") for entry in reversed(shop.history())}
     server.vps.check_output("docker pull --quiet registry.lab.test:5000/shop/app:1.2.0-sick")

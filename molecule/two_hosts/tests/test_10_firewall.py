@@ -186,6 +186,7 @@ def test_so_it_is_after_a_reboot(stranger: Stranger, published: Published) -> No
         time.sleep(1)
 
 
+@pytest.mark.long
 def test_what_leaves_the_list_is_closed_again(stranger: Stranger, published: Published) -> None:
     published.server.playbook("harden")
     assert open_of(stranger, published) == set()
