@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from slipway_lab import Visitor
 from slipway_registry import move_tag
 from slipway_system import System
 
@@ -32,8 +33,18 @@ def running(server: System, stack: str) -> dict[str, str]:
     return {service: one["Image"] for service in APPLICATION for one in server.containers(stack, service)}
 
 
+def pooled(tenants: Any) -> set[str]:
+    """The processes of PostgreSQL that answer the pooler; it takes away the name that a session gave itself."""
+    return set(
+        tenants.sql(
+            "SELECT pid FROM pg_stat_activity "
+            "WHERE usename = 'shop' AND client_addr IS NOT NULL AND application_name NOT LIKE 'slipway%'"
+        )
+    )
+
+
 def test_production_runs_what_staging_ran_although_the_tag_has_moved(
-    server: System, staging: System, tmp_path: Path
+    server: System, staging: System, tenants: Any, tmp_path: Path
 ) -> None:
     for service in APPLICATION:
         move_tag(f"ecommerce/{service}:1.0.1", f"ecommerce/{service}:{CANDIDATE}")
@@ -48,7 +59,15 @@ def test_production_runs_what_staging_ran_although_the_tag_has_moved(
 
     for service in APPLICATION:
         move_tag(f"ecommerce/{service}:1.0.0", f"ecommerce/{service}:{CANDIDATE}")
-    server.playbook("deploy", "-e", f"@{release}")
+    with Visitor(server.web, tenants.host("alpha")) as visitor:
+        server.vps.check_output("sleep 1")
+        before = pooled(tenants)
+        server.playbook("deploy", "-e", f"@{release}")
+        after = pooled(tenants)
+    assert visitor.asked > 50
+    assert visitor.bad == []
+    # The release came into a slot that held another one before, whose networks the pooler was on.
+    assert before & after, (before, after)
     assert server.web.ask(f"api.{server.zone}", "/version").json()["release"] == "1.0.1"
     there, here = staging.history("shop-staging")[0]["images"], server.history("shop")[0]["images"]
     assert there == promoted["stack_digests"][CANDIDATE]
