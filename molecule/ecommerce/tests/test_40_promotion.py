@@ -15,9 +15,6 @@ from slipway_lab import Visitor
 from slipway_registry import move_tag
 from slipway_system import System
 
-# Two stacks with a pooler each. It meets the known gap of docs/connection-pooling.md now and then.
-pytestmark = pytest.mark.long
-
 # A tag of this test alone: other servers release from the same registry at the same time.
 CANDIDATE = "2.0.0-candidate"
 APPLICATION = ("api", "web", "dashboard")
