@@ -30,7 +30,11 @@ def connect_data(daemon: Daemon, paths: StackPaths, slot: str, data_networks: Ma
 
 
 def fitting(
-    daemon: Daemon, paths: StackPaths, slot: str, override: Mapping[str, Any], data_networks: Mapping[str, Sequence[str]]
+    daemon: Daemon,
+    paths: StackPaths,
+    slot: str,
+    override: Mapping[str, Any],
+    data_networks: Mapping[str, Sequence[str]],
 ) -> dict[str, set[str]]:
     """The networks of a slot that are as its override wants them, each with the data containers that stay on it.
 
