@@ -31,11 +31,11 @@ def running(server: System, stack: str) -> dict[str, str]:
 
 
 def pooled(tenants: Any) -> set[str]:
-    """The processes of PostgreSQL that answer the pooler; it takes away the name that a session gave itself."""
+    """The processes of PostgreSQL that answered the pooler just now; one that was cut off would wait there for hours."""
     return set(
         tenants.sql(
-            "SELECT pid FROM pg_stat_activity "
-            "WHERE usename = 'shop' AND client_addr IS NOT NULL AND application_name NOT LIKE 'slipway%'"
+            "SELECT pid FROM pg_stat_activity WHERE usename = 'shop' AND client_addr IS NOT NULL "
+            "AND application_name NOT LIKE 'slipway%' AND state_change > now() - interval '2 s'"
         )
     )
 
