@@ -31,7 +31,7 @@ def running(server: System, stack: str) -> dict[str, str]:
 
 
 def pooled(tenants: Any) -> set[str]:
-    """The processes of PostgreSQL that answered the pooler just now; one that was cut off would wait there for hours."""
+    """The processes of PostgreSQL that answered the pooler just now. One that was cut off stays there for hours."""
     return set(
         tenants.sql(
             "SELECT pid FROM pg_stat_activity WHERE usename = 'shop' AND client_addr IS NOT NULL "
