@@ -12,6 +12,7 @@ from ..common import require
 from ..common.errors import SlipwayError
 
 LOOPBACK = "127.0.0.1"
+PROJECT = "com.docker.compose.project"
 
 
 def of_container(name: str) -> str:
@@ -30,7 +31,9 @@ def from_attributes(name: str, attributes: dict[str, Any]) -> str:
     if attributes.get("HostConfig", {}).get("NetworkMode") == "host":
         return LOOPBACK
     networks = attributes.get("NetworkSettings", {}).get("Networks") or {}
-    for network in sorted(networks):
+    # Of its own Compose project first: those of a release may go with it, and the connection with them.
+    own = f"{(attributes.get('Config', {}).get('Labels') or {}).get(PROJECT)}_"
+    for network in sorted(networks, key=lambda name: (not name.startswith(own), name)):
         address = networks[network].get("IPAddress") or networks[network].get("GlobalIPv6Address")
         if address:
             return str(address)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -80,6 +81,7 @@ def without_warnings(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if "level=warning" not in line)
 
 
+@functools.cache
 def version() -> str:
     """The version of the Compose plugin, or a sentence."""
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import io
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -223,13 +223,15 @@ class Daemon:
         """All volumes of this host."""
         return sorted(entry["Name"] for entry in self.client.api.volumes().get("Volumes") or [])
 
-    def remove_networks(self, project: str) -> None:
-        """The project's networks; containers of other projects are taken off them first."""
+    def remove_networks(self, project: str, keep: Mapping[str, Collection[str]] | None = None) -> None:
+        """The project's networks, but for those to `keep`; containers are taken off them first, but for those named."""
+        kept = keep or {}
         for network in self.networks(project):
             network.reload()
-            for member in network.attrs.get("Containers") or {}:
+            for member in set(network.attrs.get("Containers") or {}).difference(kept.get(network.name, ())):
                 network.disconnect(member, force=True)
-            network.remove()
+            if network.name not in kept:
+                network.remove()
 
     def connect(self, network_name: str, entry: Container, alias: str) -> bool:
         """Put a container on a network under an alias; False if the network is not there or it is on it already."""

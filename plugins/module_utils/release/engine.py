@@ -234,8 +234,8 @@ class Pipeline:
 
     def prepare(self) -> None:
         held = self.current.slots.get(self.slot)
-        if held is None or held.release != self.record.number:
-            self.host.slots.remove(self.slot)
+        written = self.host.store.override(self.record.number, self.slot) or {}
+        self.host.slots.make_room(self.record, self.slot, written, held.release if held else None)
         self.host.slots.create(self.record, self.slot, self.values)
 
     def dump(self) -> None:

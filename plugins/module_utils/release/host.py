@@ -16,7 +16,7 @@ from ..common.events import Emitter
 from ..common.files import read_json
 from ..common.lock import FileLock
 from ..common.process import run
-from . import cpu, nginx, override, ports, state
+from . import compose, cpu, nginx, override, ports, state
 from .daemon import Daemon
 from .model import Model
 from .paths import DATA, PORTS_LOCK, SLOTS, StackPaths, other
@@ -80,7 +80,9 @@ def overrides(
     in_slot = {endpoint: list(both[slot]) for endpoint, both in blocks.items() if endpoint in endpoints}
     project = paths.project(slot)
     life = release.groups
-    document = override.for_slot(release.spec, model, life, slot, release.number, in_slot, release.images, project)
+    document = override.for_slot(
+        release.spec, model, life, slot, release.number, in_slot, release.images, project, compose.version()
+    )
     made = {slot: cpu.bound(document, model, (*life.slot, *life.one_shot), boot_cpu_shares)}
     if release.groups.data:
         made[DATA] = override.for_data(

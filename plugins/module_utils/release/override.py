@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -15,6 +17,7 @@ from .ports import published
 from .spec import Spec
 
 LABEL = "vps.slipway"
+DEFINITION = f"{LABEL}.definition"
 LOG_DRIVER = "json-file"
 
 
@@ -27,8 +30,9 @@ def for_slot(
     ports: Mapping[str, list[int]],
     images: Mapping[str, str],
     project: str,
+    compose: str,
 ) -> dict[str, Any]:
-    """The override of an application slot; `ports` are the slot's blocks by endpoint."""
+    """The override of an application slot; `ports` are the slot's blocks by endpoint, `compose` is its version."""
     services = {name: _service(spec, model, name, slot, number, images[name]) for name in life.application}
     for name in (*life.one_shot, *life.migration):
         # What runs to its end must not be started again when the host boots.
@@ -38,7 +42,15 @@ def for_slot(
         services[name].setdefault("ports", []).append(
             {"target": int(port), "host_ip": "127.0.0.1", "published": published(block), "protocol": "tcp"}
         )
-    return _document(model, services, project)
+    document = _document(model, services, project)
+    for name, network in document.get("networks", {}).items():
+        network["labels"] = {DEFINITION: _definition(model.networks[name], compose)}
+    return document
+
+
+def _definition(network: Mapping[str, Any], compose: str) -> str:
+    """Tells whether a network that is there is as it should be. Another Compose may not take it for its own."""
+    return hashlib.sha256(json.dumps([compose, network], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def for_data(

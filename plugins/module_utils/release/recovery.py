@@ -112,7 +112,7 @@ def revert(
         _drain(host, moving, drain_http, drain_websocket)
     _old_password(host, moving, serving)
     if moving.reached >= state.TOUCHES_SLOT:
-        host.slots.remove(moving.slot)
+        _clear(host, moving.slot, serving)
         host.paths.slot_text(moving.slot).unlink(missing_ok=True)
     if serving and moving.reached >= state.PHASES.index("exclusive"):
         _as_far_as_it_goes(host, lambda: _start_exclusive(host, serving))
@@ -122,6 +122,14 @@ def revert(
     if moving.kind != "rollback":
         host.store.remove(moving.release)  # it never served; the audit log keeps its story
     host.store.keep_reserve()
+
+
+def _clear(host: Host, slot: str, serving: Serving | None) -> None:
+    """The networks stay for the next release, which keeps what it can of them: data services may talk over them."""
+    if serving:
+        host.slots.remove_containers(slot)
+    else:
+        host.slots.remove(slot)
 
 
 def _drain(host: Host, moving: Transition, http: float, websocket: float) -> None:

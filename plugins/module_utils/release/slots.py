@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..common.errors import SlipwayError
 from ..common.process import CommandError, run, tail
@@ -146,13 +147,24 @@ class Slots:
         self.daemon.stop(found)
         return len(found)
 
+    def make_room(self, release: Record, slot: str, override: Mapping[str, Any], held: int | None) -> None:
+        """What another release left in the slot goes; its networks stay where they are as this one wants them."""
+        keep = networks.fitting(self.daemon, self.paths, slot, override, release.data_networks)
+        found = {network.name for network in self.daemon.networks(self.paths.project(slot))}
+        if held != release.number or found - set(keep):
+            self.remove_containers(slot)
+            self.daemon.remove_networks(self.paths.project(slot), keep)
+
     def remove(self, slot: str) -> None:
         """Containers and networks of a slot; volumes are never touched."""
+        self.remove_containers(slot)
+        self.daemon.remove_networks(self.paths.project(slot))
+
+    def remove_containers(self, slot: str) -> None:
         if slot == DATA:
             raise ValueError("the data project is never removed by a release")
         self.remove_one_off(slot)
         self.daemon.remove(self.daemon.containers(self.paths.project(slot)))
-        self.daemon.remove_networks(self.paths.project(slot))
 
     def is_healthy(self, release: Record, slot: str) -> bool:
         try:

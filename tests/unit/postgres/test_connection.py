@@ -116,6 +116,14 @@ def test_the_address_of_a_container():
         address.from_attributes("db", {**INSPECTED, "NetworkSettings": {"Networks": {"none": {"IPAddress": ""}}}})
 
 
+def test_its_own_project_comes_before_the_networks_of_a_release():
+    networks = {"shop-blue_backend": {"IPAddress": "172.20.0.2"}, "shop-data_backend": {"IPAddress": "172.21.0.2"}}
+    inspected = {**INSPECTED, "NetworkSettings": {"Networks": networks}}
+    assert address.from_attributes("db", inspected) == "172.20.0.2"
+    labels = {"com.docker.compose.project": "shop-data"}
+    assert address.from_attributes("db", {**inspected, "Config": {"Labels": labels}}) == "172.21.0.2"
+
+
 @pytest.mark.docker
 def test_a_container_that_does_not_exist():
     with pytest.raises(SlipwayError, match="no container named slipway-no-such-container"):

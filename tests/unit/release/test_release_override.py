@@ -18,8 +18,8 @@ PROJECT = compose.Project("shop-green", "/srv/shop/files", ("compose.yml", "over
 CALL = "docker compose -p shop-green --project-directory /srv/shop/files -f compose.yml -f override.green.json "
 
 
-def for_slot(spec: Spec, model: Model, ports: dict[str, list[int]]) -> dict:
-    return override.for_slot(spec, model, groups(model, spec), "green", 7, ports, IMAGES, "shop-green")
+def for_slot(spec: Spec, model: Model, ports: dict[str, list[int]], version: str = "2.30.0") -> dict:
+    return override.for_slot(spec, model, groups(model, spec), "green", 7, ports, IMAGES, "shop-green", version)
 
 
 def test_a_service_of_a_slot(spec: Spec, model: Model) -> None:
@@ -54,8 +54,21 @@ def test_no_data_service_is_in_a_slot_and_volumes_are_shared(spec: Spec, model: 
             "redis_data": {"name": "shop_redis_data"},
         }
     )
-    assert slot["networks"]["backend"] == {"name": "shop-green_backend"}
+    assert slot["networks"]["backend"]["name"] == "shop-green_backend"
     assert data["networks"]["backend"] == {"name": "shop-data_backend"}
+
+
+def test_a_network_of_a_slot_tells_how_it_was_asked_for(spec: Spec, model: Model) -> None:
+    def told(asked: Model, version: str = "2.30.0") -> dict[str, str]:
+        networks = for_slot(spec, asked, {}, version)["networks"]
+        return {name: network["labels"][override.DEFINITION] for name, network in networks.items()}
+
+    internal = {**model.networks, "backend": {**model.networks["backend"], "internal": True}}
+    before, after = told(model), told(Model({**model.data, "networks": internal}))
+    assert before == told(model)
+    assert before["backend"] != after["backend"] and before["frontend"] == after["frontend"]
+    # Compose keeps a note of its own on a network, which another version of it may make in another way.
+    assert not set(before.values()) & set(told(model, "2.40.0").values())
 
 
 def test_the_data_project_looks_the_same_in_every_release(spec: Spec, model: Model) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,10 +46,10 @@ STACK = "shop"
 WORKER = "worker"
 CHECK = {"test": ["CMD", "true"]}
 SERVICES = {
-    "api": {"healthcheck": CHECK, "networks": {"back": None}},
-    "web": {"healthcheck": CHECK, "networks": {"back": None}, "depends_on": {"api": {}}},
-    WORKER: {"healthcheck": CHECK, "networks": {"back": None}},
-    "postgres": {"healthcheck": CHECK, "networks": {"back": None}},
+    "api": {"healthcheck": CHECK},
+    "web": {"healthcheck": CHECK, "depends_on": {"api": {}}},
+    WORKER: {"healthcheck": CHECK},
+    "postgres": {"healthcheck": CHECK},
 }
 UPSTREAM = re.compile(r"upstream (\S+) \{\n\s+server 127\.0\.0\.1:(\d+)")
 
@@ -75,7 +75,8 @@ class World:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.containers: dict[str, Fakes] = {}
-        self.networks: set[str] = set()
+        self.networks: dict[str, dict[str, str]] = {}  # labels by name
+        self.asked: dict[str, Any] = {"back": {}}  # the networks of the team's file
         self.loaded: dict[Path, str] = {}
         self.paths = paths.StackPaths(STACK, root / "srv", root / "nginx")
         self.acts = 0
@@ -181,8 +182,11 @@ class World:
         words = list(argv)
         project = words[words.index("-p") + 1]
         override = json.loads(Path(next(word for word in words if "override." in word)).read_text())
-        self.act(f"network of {project}")
-        self.networks.add(project)
+        for network in override["networks"].values():
+            self.act(f"network {network['name']}")
+            labels = network.get("labels", {})
+            # Compose would make it anew, and fail because other projects' containers are on it.
+            assert self.networks.setdefault(network["name"], labels) == labels, f"{network['name']} is another's"
         if "run" in words:
             self._run_once(words[words.index("--name") + 1], project)
             return
@@ -193,7 +197,8 @@ class World:
                 del self.containers[name]
             if name not in self.containers:
                 self.act(f"create {name}")
-                self.containers[name] = self._container(name, project, service, override["services"][service])
+                joined = tuple(network["name"] for network in override["networks"].values())
+                self.containers[name] = self._container(name, project, service, override["services"][service], joined)
             if "--no-start" not in words and not self.containers[name].seen.running:
                 self.start(name)
 
@@ -202,7 +207,9 @@ class World:
         entry = self.containers[name]
         entry.seen, entry.stopped = replace(entry.seen, status="running", health="healthy"), False
 
-    def _container(self, name: str, project: str, service: str, override: Mapping[str, Any]) -> Fakes:
+    def _container(
+        self, name: str, project: str, service: str, override: Mapping[str, Any], joined: tuple[str, ...] = ()
+    ) -> Fakes:
         published = tuple(int(port["published"]) for port in override.get("ports", ()))
         seen = Container(
             id=name,
@@ -216,7 +223,7 @@ class World:
             image=override["image"],
             cpu_shares=override.get("cpu_shares", 0),
             labels=override.get("labels", {}),
-            networks=(f"{project}_back",),
+            networks=joined,
             ports=published,
             grace=10,
         )
@@ -277,16 +284,25 @@ class FakeDaemon:
             del self.world.containers[entry.name]
 
     def networks(self, project: str) -> list[Any]:
-        return [type("Network", (), {"name": f"{project}_back"})] if project in self.world.networks else []
+        return [
+            type("Network", (), {"name": name, "attrs": {"Labels": labels}})
+            for name, labels in self.world.networks.items()
+            if name.startswith(f"{project}_")
+        ]
 
-    def remove_networks(self, project: str) -> None:
-        self.world.act(f"remove networks of {project}")
+    def remove_networks(self, project: str, keep: Mapping[str, Collection[str]] | None = None) -> None:
         members = [e for e in self.world.containers.values() if e.project == project]
         assert not members, f"{project} has containers when its networks go"
-        self.world.networks.discard(project)
-        for entry in self.world.containers.values():
-            kept = tuple(name for name in entry.seen.networks if name != f"{project}_back")
-            entry.seen = replace(entry.seen, networks=kept)
+        for network in self.networks(project):
+            stay = (keep or {}).get(network.name)
+            for entry in self.world.containers.values():
+                if network.name in entry.seen.networks and entry.seen.id not in (stay or ()):
+                    self.world.act(f"disconnect {entry.seen.name} from {network.name}")
+                    left = tuple(name for name in entry.seen.networks if name != network.name)
+                    entry.seen = replace(entry.seen, networks=left)
+            if stay is None:
+                self.world.act(f"remove network {network.name}")
+                del self.world.networks[network.name]
 
     def set_cpu_shares(self, entry: Container, shares: int) -> None:
         self.world.act(f"cpu of {entry.name}")
@@ -302,13 +318,15 @@ class FakeDaemon:
         return True
 
 
-def model(text: str, values: Mapping[str, str]) -> Model:
+def model(_text: str, values: Mapping[str, str], networks: Mapping[str, Any] | None = None) -> Model:
+    """Every service is on all of the networks."""
+    networks = networks or {"back": {}}
     services = {
-        name: {**json.loads(json.dumps(service)), "image": f"{name}:{values['RELEASE']}"}
+        name: {**json.loads(json.dumps(service)), "image": f"{name}:{values['RELEASE']}", "networks": {**networks}}
         for name, service in SERVICES.items()
     }
     services["postgres"]["image"] = "postgres:17"
-    return Model({"name": STACK, "services": services, "networks": {"back": {}}, "volumes": {}})
+    return Model({"name": STACK, "services": services, "networks": networks, "volumes": {}})
 
 
 def request(release: str, **more: Any) -> dict[str, Any]:
@@ -348,7 +366,7 @@ def make(root: Path, patch: pytest.MonkeyPatch) -> World:
     patch.setattr(host, "listening", set)
     patch.setattr(compose, "version", lambda: "2.30.0")
     patch.setattr(compose, "call", world.call)
-    patch.setattr(compose, "read_model", lambda _stack, _directory, text, values: model(text, values))
+    patch.setattr(compose, "read_model", lambda _stack, _directory, text, values: model(text, values, world.asked))
     patch.setattr(images, "resolve_all", lambda _daemon, asked: {name: f"{tag}@digest" for name, tag in asked.items()})
     patch.setattr(images, "pull", lambda _daemon, _images, _emitter: [])
     patch.setattr(images, "with_health_check", lambda _daemon, _images: set())

@@ -58,7 +58,8 @@ class Pooler:
         defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
         more = {"listen_addr": "127.0.0.1", "logfile": self.directory / "log", "server_idle_timeout": 600}
         mine = {
-            "tenants_database": {"name": self.shop.database, "host": "127.0.0.1", "port": self.shop.server.port},
+            "tenants_database": {"name": self.shop.database, "port": self.shop.server.port},
+            "__tenants_pooler_upstream": "127.0.0.1",
             "tenants_pooler_user": self.role,
             "tenants_pooler_password": PASSWORD,
             "tenants_pooler_config": str(self.directory),
