@@ -130,6 +130,7 @@ def test_the_workflow_has_its_nodes_in_order(controller: Controller) -> None:
     assert nodes["deploy"]["unified_job_template"] == awx.named("job_templates", "Slipway deploy")["id"]
 
 
+@pytest.mark.long
 def test_a_second_run_changes_nothing_but_what_the_module_cannot_tell(controller: Controller) -> None:
     before = json.dumps([controller.awx.objects, controller.awx.linked, controller.awx.surveys], sort_keys=True)
     controller.awx.writes.clear()

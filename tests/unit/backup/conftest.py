@@ -100,6 +100,8 @@ class SeaweedFS:
                 [
                     *[self.program, "-logtostderr=true", "server", f"-dir={self.directory / 'data'}"],
                     *["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}", "-master.telemetry=false"],
+                    # Alone it has nobody to wait for.
+                    "-master.electionTimeout=1s",
                     *["-master.volumeSizeLimitMB=1024", f"-volume.port={volume}", "-volume.max=0"],
                     *["-filer", f"-filer.port={filer}", "-s3", f"-s3.port={http}", f"-s3.port.https={https}"],
                     *[f"-s3.cert.file={self.certificate}", f"-s3.key.file={self.directory / 'key.pem'}"],
