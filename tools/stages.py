@@ -218,7 +218,6 @@ def unit(name: str, words: Sequence[str], log: Log) -> Count:
         "pytest",
         "--cov",
         *options,
-        "--cov-report=term",
         f"--cov-report=json:{report}",
         f"--junitxml={results}",
         "--durations=25",

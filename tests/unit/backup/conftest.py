@@ -276,8 +276,8 @@ def blobs(postgres):
     name = postgres.new_database("blobs_to_copy")
     postgres.query("CREATE TABLE blobs (id int, body bytea)", name)
     postgres.query(
-        "INSERT INTO blobs SELECT i, decode(string_agg(md5(random()::text || j), ''), 'hex') "
-        "FROM generate_series(1, 300) i, generate_series(1, 8192) j GROUP BY i",
+        "INSERT INTO blobs SELECT i, string_agg(sha512((random()::text || j)::bytea), '') "
+        "FROM generate_series(1, 300) i, generate_series(1, 2048) j GROUP BY i",
         name,
     )
     return name

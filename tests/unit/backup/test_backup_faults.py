@@ -232,7 +232,7 @@ def test_an_object_that_is_cut_short_is_seen_in_the_list_and_not_restored(big_sh
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("where", [0.02, 0.5, 0.98])
+@pytest.mark.parametrize("where", [0.5, *(pytest.param(place, marks=pytest.mark.long) for place in (0.02, 0.98))])
 def test_one_wrong_bit_is_found_and_nothing_is_replaced(big_shop, s3, where):
     made = back_up(big_shop.spec)
     key = f"{big_shop.prefix}{made['id']}/database.dump.zst"

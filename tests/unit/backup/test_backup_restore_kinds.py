@@ -164,7 +164,7 @@ def test_a_wrong_or_missing_key_is_found_before_anything_is_written(state, tmp_p
     assert not restoration.RESTORED.exists()
 
 
-@pytest.mark.parametrize("appendonly", ["yes", "no"])
+@pytest.mark.parametrize("appendonly", ["yes", pytest.param("no", marks=pytest.mark.long)])
 def test_redis_serves_the_snapshot_again(redis, appendonly):
     redis.server.cli("config", "set", "appendonly", appendonly)
     before = redis.server.contents()

@@ -113,6 +113,7 @@ def test_no_two_tenants_share_a_name(slugs):
 @given(st.one_of(hostile, st.builds("{}.example.org".format, hostile), st.builds("shop.{}".format, hostile)))
 @example("\N{KELVIN SIGN}iosk.example.org")
 @example("127.0.0.1")
+@example("0.0-0")
 @example("shop.example.org.")
 @example("Shop.Example.ORG")
 @settings(max_examples=400, deadline=None)
