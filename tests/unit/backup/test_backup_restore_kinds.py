@@ -184,6 +184,7 @@ def test_redis_serves_the_snapshot_again(redis, appendonly):
     _forget(done["before"])
 
 
+@pytest.mark.long
 def test_a_service_that_does_not_find_the_data_gets_its_own_back(redis):
     """It was changed to read its append-only file from elsewhere: with the restored folder it would start empty."""
     back_up(redis.spec)
