@@ -6,9 +6,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,10 +21,16 @@ MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py
 ROLES = sorted(path.parent.parent.name for path in (ROOT / "roles").glob("*/meta/argument_specs.yml"))
 
 
+@functools.cache
 def ansible_doc(*words: str) -> str:
+    """One start for all names of a type: it takes longer than all of the pages."""
     ended = subprocess.run(["ansible-doc", *words], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
+
+
+def pages(kind: str, names: Iterable[str]) -> Any:
+    return json.loads(ansible_doc("--type", kind, "--json", *(f"slipway.vps.{name}" for name in names)))
 
 
 def filters() -> list[str]:
@@ -29,21 +39,23 @@ def filters() -> list[str]:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_module(name: str) -> None:
-    page = json.loads(ansible_doc("--type", "module", "--json", f"slipway.vps.{name}"))[f"slipway.vps.{name}"]
+    page = pages("module", MODULES)[f"slipway.vps.{name}"]
     assert page["doc"]["short_description"]
     assert page["examples"].strip()
     assert page["return"] is not None
-    assert f"slipway.vps.{name}" in ansible_doc("--type", "module", f"slipway.vps.{name}")
+    shown = ansible_doc("--type", "module", *(f"slipway.vps.{name}" for name in MODULES))
+    assert re.search(rf"^> MODULE \S*slipway\.vps\.{name}\b", shown, re.MULTILINE)
 
 
 def test_filters() -> None:
-    names = filters()
+    names = [name.removeprefix("slipway.vps.") for name in filters()]
     assert names
-    for name in names:
-        assert json.loads(ansible_doc("--type", "filter", "--json", name))[name]["doc"]["short_description"]
+    for page in pages("filter", names).values():
+        assert page["doc"]["short_description"]
+    assert len(pages("filter", names)) == len(names)
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_role(role: str) -> None:
-    page = json.loads(ansible_doc("--type", "role", "--json", f"slipway.vps.{role}"))[f"slipway.vps.{role}"]
+    page = pages("role", ROLES)[f"slipway.vps.{role}"]
     assert page["entry_points"]["main"]["short_description"]

@@ -53,7 +53,7 @@ def domain(value: str) -> str:
     labels = name.split(".")
     # some letters that are not ASCII become so in lower case
     plain = value.isascii() and all(LABEL.fullmatch(label) for label in labels)
-    if not plain or len(name) > MAX_DOMAIN or len(labels) < 2 or labels[-1].isdigit():
+    if not plain or len(name) > MAX_DOMAIN or len(labels) < 2 or labels[-1].replace("-", "").isdigit():
         raise SlipwayError(
             f"The domain {value!r} is not a host name.",
             hint="Write it like shop.example.org: letters, digits and hyphens in labels joined by dots.",

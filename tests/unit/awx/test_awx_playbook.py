@@ -130,6 +130,7 @@ def test_the_workflow_has_its_nodes_in_order(controller: Controller) -> None:
     assert nodes["deploy"]["unified_job_template"] == awx.named("job_templates", "Slipway deploy")["id"]
 
 
+@pytest.mark.long
 def test_a_second_run_changes_nothing_but_what_the_module_cannot_tell(controller: Controller) -> None:
     before = json.dumps([controller.awx.objects, controller.awx.linked, controller.awx.surveys], sort_keys=True)
     controller.awx.writes.clear()
@@ -143,12 +144,15 @@ def test_a_second_run_changes_nothing_but_what_the_module_cannot_tell(controller
     assert after == before
 
 
-def test_a_dry_run_tells_what_would_change_and_changes_nothing(controller: Controller) -> None:
+@pytest.mark.parametrize(
+    ("kind", "name"), [("projects", "Slipway"), pytest.param("job_templates", "Slipway deploy", marks=pytest.mark.long)]
+)
+def test_a_dry_run_tells_what_would_change_and_changes_nothing(controller: Controller, kind: str, name: str) -> None:
     controller.awx.writes.clear()
-    controller.awx.named("job_templates", "Slipway deploy")["description"] = "changed by hand"
-    code, output = controller.apply("--check", "--tags", "job_templates")
+    controller.awx.named(kind, name)["description"] = "changed by hand"
+    code, output = controller.apply("--check", "--tags", kind)
     assert code == 0, output[-6000:]
-    assert re.findall(r"^changed: .*", output, re.MULTILINE) == ["changed: [localhost] => (item=Slipway deploy)"]
+    assert re.findall(r"^changed: .*", output, re.MULTILINE) == [f"changed: [localhost] => (item={name})"]
     assert controller.awx.writes == []
 
 

@@ -100,6 +100,8 @@ class SeaweedFS:
                 [
                     *[self.program, "-logtostderr=true", "server", f"-dir={self.directory / 'data'}"],
                     *["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}", "-master.telemetry=false"],
+                    # Alone it has nobody to wait for.
+                    "-master.electionTimeout=1s",
                     *["-master.volumeSizeLimitMB=1024", f"-volume.port={volume}", "-volume.max=0"],
                     *["-filer", f"-filer.port={filer}", "-s3", f"-s3.port={http}", f"-s3.port.https={https}"],
                     *[f"-s3.cert.file={self.certificate}", f"-s3.key.file={self.directory / 'key.pem'}"],
@@ -274,8 +276,8 @@ def blobs(postgres):
     name = postgres.new_database("blobs_to_copy")
     postgres.query("CREATE TABLE blobs (id int, body bytea)", name)
     postgres.query(
-        "INSERT INTO blobs SELECT i, decode(string_agg(md5(random()::text || j), ''), 'hex') "
-        "FROM generate_series(1, 300) i, generate_series(1, 8192) j GROUP BY i",
+        "INSERT INTO blobs SELECT i, string_agg(sha512((random()::text || j)::bytea), '') "
+        "FROM generate_series(1, 300) i, generate_series(1, 2048) j GROUP BY i",
         name,
     )
     return name

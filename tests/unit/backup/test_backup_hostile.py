@@ -44,6 +44,7 @@ def test_large_objects_come_back(shop):
     assert shop.query(same, database) == [(True,)]
 
 
+@pytest.mark.long
 def test_a_table_that_is_dropped_during_the_dump_is_in_it(big_shop):
     """Whoever drops it waits for the dump, which holds a lock on every table."""
     dropped = []

@@ -114,7 +114,7 @@ def test_a_container_that_is_not_there_is_named(redis):
 def test_a_redis_that_dies_while_it_is_read_leaves_nothing(redis, s3):
     # More than the programs between Redis and the bucket hold in their buffers.
     script = (
-        "for i = 1, 60000 do local t = {} for j = 1, 40 do t[j] = redis.sha1hex(i * 100 + j) end "
+        "for i = 1, 30000 do local t = {} for j = 1, 40 do t[j] = redis.sha1hex(i * 100 + j) end "
         "redis.call('SET', 'i' .. i, table.concat(t)) end"
     )
     redis.server.cli("eval", script, "0")
@@ -124,7 +124,7 @@ def test_a_redis_that_dies_while_it_is_read_leaves_nothing(redis, s3):
         docker("kill", redis.server.name)
         killed.append(time.monotonic())
 
-    killer = threading.Timer(7, kill)
+    killer = threading.Timer(4, kill)
     killer.start()
     try:
         with pytest.raises(SlipwayError, match=r"redis-cli (was killed|ended with status)"):

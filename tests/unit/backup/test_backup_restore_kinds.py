@@ -164,7 +164,7 @@ def test_a_wrong_or_missing_key_is_found_before_anything_is_written(state, tmp_p
     assert not restoration.RESTORED.exists()
 
 
-@pytest.mark.parametrize("appendonly", ["yes", "no"])
+@pytest.mark.parametrize("appendonly", ["yes", pytest.param("no", marks=pytest.mark.long)])
 def test_redis_serves_the_snapshot_again(redis, appendonly):
     redis.server.cli("config", "set", "appendonly", appendonly)
     before = redis.server.contents()
@@ -184,6 +184,7 @@ def test_redis_serves_the_snapshot_again(redis, appendonly):
     _forget(done["before"])
 
 
+@pytest.mark.long
 def test_a_service_that_does_not_find_the_data_gets_its_own_back(redis):
     """It was changed to read its append-only file from elsewhere: with the restored folder it would start empty."""
     back_up(redis.spec)

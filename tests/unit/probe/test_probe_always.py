@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from ansible_collections.slipway.vps.plugins.module_utils.probe import engine
 from ansible_collections.slipway.vps.plugins.module_utils.probe.runner import GRACE
 
+EXAMPLES = 60 if os.environ.get("SLIPWAY_LONG") else 20
 SERVERS = ("web", "hanging", "trickling", "hanging_up", "closed_port")
 PROBE = st.fixed_dictionaries(
     {
@@ -30,7 +32,7 @@ PROBE = st.fixed_dictionaries(
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     wanted=st.lists(PROBE, max_size=12),
     deadline=st.none() | st.floats(0.05, 0.5),

@@ -28,7 +28,8 @@ from ansible_collections.slipway.vps.tests.unit.release.world import STACK, Worl
 # A first release takes fewer acts than this, a release after it too.
 ACTS = 110
 # The long form leaves none of them out.
-STRIDE = 1 if os.environ.get("SLIPWAY_LONG") else 4
+LONG = bool(os.environ.get("SLIPWAY_LONG"))
+STRIDE = 1 if LONG else 4
 
 
 @contextmanager
@@ -105,7 +106,7 @@ def tidy(world: World) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40 if LONG else 15, deadline=None)
 @given(steps)
 def test_killed_anywhere_the_host_recovers_by_itself(history: list[Step]) -> None:
     with a_host() as world:

@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.slipway.vps.plugins.module_utils.common.errors import SlipwayError
 
+from .conftest import Shop
 from .test_converge import only
 
 SECRET = "tenant-secret"
@@ -51,12 +52,20 @@ EXTRAS = [
 ]
 
 
-@pytest.mark.parametrize(("grant", "extra"), EXTRAS)
-def test_an_extra_right_is_reported_and_taken_away_when_exclusive(shop, grant, extra):
+@pytest.fixture(scope="module")
+def two(postgres):
+    """Two tenants and a role that is none; every test leaves them as they were."""
+    shop = Shop(postgres, postgres.new_database())
     shop.converge("alpha", "bravo", templates=TEMPLATES)
+    shop.query(f"CREATE ROLE {shop.prefix}report")
+    return shop
+
+
+@pytest.mark.parametrize(("grant", "extra"), EXTRAS)
+def test_an_extra_right_is_reported_and_taken_away_when_exclusive(two, grant, extra):
+    shop = two
     names = {"app": shop.application, "role": f"{shop.prefix}alpha", "bravo": f"{shop.prefix}bravo"}
     names["report"] = f"{shop.prefix}report"
-    shop.query(f"CREATE ROLE {names['report']}")
     shop.query(grant.format(**names))
     for check in (True, False):
         left = shop.converge("alpha", "bravo", templates=TEMPLATES, check=check)
@@ -84,11 +93,14 @@ def test_nothing_is_extra_in_a_tenant_as_it_was_made(shop):
             assert (after["changed"], only(after)["extras"]) == (False, [])
 
 
-@pytest.fixture
-def three(shop):
-    """Three tenants that log in themselves, with something to see in each."""
-    tenants = [{"slug": slug, "login": True, "password": SECRET} for slug in SLUGS]
-    shop.converge(*tenants, templates=TEMPLATES, exclusive=True)
+THREE = [{"slug": slug, "login": True, "password": SECRET} for slug in SLUGS]
+
+
+@pytest.fixture(scope="module")
+def three(postgres):
+    """Three tenants that log in themselves, with something to see in each; every test leaves them as they were."""
+    shop = Shop(postgres, postgres.new_database())
+    shop.converge(*THREE, templates=TEMPLATES, exclusive=True)
     for slug in SLUGS:
         shop.query("INSERT INTO products (name) SELECT 'ball' FROM generate_series(1, 1000)", **login(shop, slug))
     return shop
@@ -169,3 +181,5 @@ def test_a_suspended_tenant_is_out(three):
     with pytest.raises(SlipwayError, match="may not log in"):
         three.query("SELECT 1", **login(three, "alpha"))
     assert three.query("SELECT count(*) FROM products", **login(three, "bravo")) == [(1000,)]
+    three.converge(*THREE, templates=TEMPLATES)
+    assert three.query("SELECT count(*) FROM products", **login(three, "alpha")) == [(1000,)]

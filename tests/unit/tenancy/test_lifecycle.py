@@ -29,6 +29,9 @@ from ansible_collections.slipway.vps.plugins.module_utils.tenancy import (
 from .conftest import APPLICATION_PASSWORD, killed_at
 from .test_export import fill
 
+# Rows that take long enough to read for a kill to come in between.
+MANY = 50_000
+
 
 @pytest.fixture
 def installed(host, monkeypatch, tmp_path):
@@ -150,7 +153,9 @@ def test_two_imports_of_one_tenant_at_once_make_it_once(host):
 )
 def test_a_killed_import_leaves_nothing_and_the_next_one_works(host, events):
     fill(host.shop)
-    host.shop.query("INSERT INTO tenant_alpha.products (name) SELECT md5(i::text) FROM generate_series(1, 200000) i")
+    host.shop.query(
+        f"INSERT INTO tenant_alpha.products (name) SELECT md5(i::text) FROM generate_series(1, {MANY}) i"  # noqa: S608 - our own number
+    )
     export.run(host.request("alpha"), Emitter.null())
     request = host.request("copy", from_name="alpha")
     told = killed_at("imports", request, events, host.place)
@@ -165,5 +170,5 @@ def test_a_killed_import_leaves_nothing_and_the_next_one_works(host, events):
     if "tenant_copy" not in schemas:
         assert host.shop.query("SELECT count(*) FROM slipway.tenants WHERE slug = 'copy'") == [(0,)]
         imports.run(request, Emitter.null())
-    assert host.shop.query("SELECT count(*) FROM tenant_copy.products") == [(200500,)]
-    assert host.shop.query("SELECT count(*) FROM tenant_alpha.products") == [(200500,)]
+    assert host.shop.query("SELECT count(*) FROM tenant_copy.products") == [(MANY + 500,)]
+    assert host.shop.query("SELECT count(*) FROM tenant_alpha.products") == [(MANY + 500,)]

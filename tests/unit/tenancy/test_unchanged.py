@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import tracemalloc
 
-FEW, MANY = 20, 300
+FEW, MANY = 20, 100
 KIB = 1024
 
 
