@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -17,6 +18,9 @@ from typing import Generic, TypeVar
 from ..common.errors import SlipwayError
 from ..postgres.options import PostgresOptions
 from .session import Session
+
+# A rollback, or the removal of what was half made, ends before it is cancelled too.
+CANCEL_SECONDS = 3.0
 
 Item = TypeVar("Item")
 # Does one item's work and says whether further ones may be begun.
@@ -53,7 +57,7 @@ class Workers(Generic[Item]):
                 # A signal, or a fault of our own: what runs on the server ends too, and nothing of it is kept.
                 self.stop.set()
                 self.abandoned.set()
-                _cancel(sessions)
+                _cancel(sessions, threads)
                 raise
             finally:
                 for thread in threads:
@@ -101,7 +105,12 @@ def _ended(done: queue.SimpleQueue[Item | BaseException | None], threads: int) -
             yield item
 
 
-def _cancel(sessions: Sequence[Session]) -> None:
-    for session in sessions:
-        with contextlib.suppress(Exception):  # closed, or its server is gone: nothing runs there
-            session.connection.cancel()
+def _cancel(sessions: Sequence[Session], threads: Sequence[threading.Thread]) -> None:
+    """Again while one works on: between two statements a session does not hear it, and the next may take hours."""
+    while any(thread.is_alive() for thread in threads):
+        for session in sessions:
+            with contextlib.suppress(Exception):  # closed, or its server is gone: nothing runs there
+                session.connection.cancel()
+        end = time.monotonic() + CANCEL_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, end - time.monotonic()))
