@@ -25,6 +25,12 @@ def staging(server: System) -> System:
     return System("vps7", "ecommerce", "shop-staging", "staging")
 
 
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that the promotion writes."""
+    return tmp_path_factory.mktemp("promotion") / "release.yml"
+
+
 def running(server: System, stack: str) -> dict[str, str]:
     """The image that each service of the application runs."""
     return {service: one["Image"] for service in APPLICATION for one in server.containers(stack, service)}
@@ -41,13 +47,12 @@ def pooled(tenants: Any) -> set[str]:
 
 
 def test_production_runs_what_staging_ran_although_the_tag_has_moved(
-    server: System, staging: System, tenants: Any, tmp_path: Path
+    server: System, staging: System, tenants: Any, release: Path
 ) -> None:
     for service in APPLICATION:
         move_tag(f"ecommerce/{service}:1.0.1", f"ecommerce/{service}:{CANDIDATE}")
     staging.playbook("deploy", "-e", f"stack_release={CANDIDATE}")
     assert server.web.ask("api.staging.vps7.wild.test", "/version").json()["release"] == "1.0.1"
-    release = tmp_path / "release.yml"
     told = staging.playbook("promote", "-e", f"promote_to={release}")
     assert "Commit it, then deploy with that inventory." in told.output
     promoted: dict[str, Any] = yaml.safe_load(release.read_text())
@@ -73,6 +78,9 @@ def test_production_runs_what_staging_ran_although_the_tag_has_moved(
     }
     assert running(server, "shop") == running(staging, "shop-staging")
 
+
+@pytest.mark.long
+def test_again_it_changes_nothing_and_another_release_is_refused(server: System, release: Path) -> None:
     again = server.playbook("deploy", "-e", f"@{release}")
     assert again.changed == {server.name: 0}, again.changed_tasks()
     refused = server.play("deploy", "-e", f"@{release}", "-e", "stack_release=1.0.0")
