@@ -127,6 +127,7 @@ def test_nothing_else_was_touched(repair: Play) -> None:
     assert [task for task in repair.changed_tasks() if not re.search(expected, task)] == []
 
 
+@pytest.mark.long
 def test_then_there_is_nothing_left_to_do(repair: Play, playbook: Any) -> None:
     assert repair.changed["shop1"] > 0
     play = playbook("site")

@@ -10,43 +10,110 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import ModuleType
 
-from ..backup import commands as backup
-from ..backup.wal import commands as wal
-from ..certbot import commands as certificates
 from ..common.errors import SlipwayError
 from ..common.terminal import complain, say
 from ..common.version import __version__
-from ..operations import commands as operations
-from ..probe import commands as probe
-from ..recover import commands as recover
-from ..release import commands as release
-from ..release import data_commands as data
-from ..tenancy import commands as tenancy
 from . import jobs
 
-DOMAINS = (operations, release, data, tenancy, certificates, backup, wal, recover, probe)
+# Timers call the command all day: each domain is read only where its command is asked for. Written out, and not by name
+# through importlib, because that is how Ansible learns which files to carry to the host.
+
+
+def _operations() -> ModuleType:
+    from ..operations import commands
+
+    return commands
+
+
+def _release() -> ModuleType:
+    from ..release import commands
+
+    return commands
+
+
+def _data() -> ModuleType:
+    from ..release import data_commands
+
+    return data_commands
+
+
+def _tenants() -> ModuleType:
+    from ..tenancy import commands
+
+    return commands
+
+
+def _certificates() -> ModuleType:
+    from ..certbot import commands
+
+    return commands
+
+
+def _backup() -> ModuleType:
+    from ..backup import commands
+
+    return commands
+
+
+def _wal() -> ModuleType:
+    from ..backup.wal import commands
+
+    return commands
+
+
+def _recover() -> ModuleType:
+    from ..recover import commands
+
+    return commands
+
+
+def _health() -> ModuleType:
+    from ..probe import commands
+
+    return commands
+
+
+Domain = Callable[[], ModuleType]
+COMMANDS: dict[str, Domain] = {
+    "status": _operations,
+    "logs": _operations,
+    "exec": _operations,
+    "ci": _operations,
+    "release": _release,
+    "edge": _release,
+    "data": _data,
+    "tenants": _tenants,
+    "certificates": _certificates,
+    "backup": _backup,
+    "wal": _wal,
+    "recover": _recover,
+    "health": _health,
+}
+OWN = ("jobs", "follow", "job", "--version")
+ALL = tuple(dict.fromkeys(COMMANDS.values()))
 
 
 def handlers() -> dict[str, jobs.Handler]:
     """Every kind of job that this agent can do."""
-    return {kind: handler for domain in DOMAINS for kind, handler in getattr(domain, "JOBS", {}).items()}
+    return {kind: handler for domain in ALL for kind, handler in getattr(domain(), "JOBS", {}).items()}
 
 
 def endings() -> dict[str, jobs.Ending]:
     """How each kind of job is seen to after its process was killed."""
-    return {kind: ending for domain in DOMAINS for kind, ending in getattr(domain, "ENDINGS", {}).items()}
+    return {kind: ending for domain in ALL for kind, ending in getattr(domain(), "ENDINGS", {}).items()}
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(domains: Sequence[Domain] = ALL) -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="slipway", description="Stacks, releases, tenants, backups and health of this host."
     )
     top.add_argument("--version", action="version", version=f"slipway {__version__}")
     sub = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for domain in DOMAINS:
-        domain.register(sub)
+    for domain in domains:
+        domain().register(sub)
     _register_jobs(sub)
     return top
 
@@ -78,8 +145,16 @@ def _job(args: argparse.Namespace) -> int:
     return jobs.execute(args.job, handlers()) if args.verb == "run" else jobs.end(args.job, endings())
 
 
+def _asked_for(words: Sequence[str]) -> Sequence[Domain]:
+    first = words[0] if words else ""
+    if first in OWN:
+        return ()
+    return (COMMANDS[first],) if first in COMMANDS else ALL
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = parser(_asked_for(words)).parse_args(words)
     try:
         return int(args.func(args))
     except SlipwayError as error:
