@@ -94,6 +94,9 @@ options:
       sslmode:
         description: TLS of the connection.
         type: str
+      ca_cert:
+        description: File on the host with the CA that signed the server's certificate.
+        type: path
   phases:
     description: What the release did, RV(slipway.vps.compose_release#module:phases).
     type: list
@@ -177,6 +180,7 @@ LINE = {
 DATABASE = {
     **{name: {"type": "str"} for name in ("service", "host", "name", "user", "sslmode")},
     "port": {"type": "int"},
+    "ca_cert": {"type": "path"},
     "password": {"type": "str", "no_log": True},
 }
 

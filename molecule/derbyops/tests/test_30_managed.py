@@ -106,8 +106,8 @@ def test_a_league_on_a_managed_postgresql(leagues: Leagues, authority: Path) -> 
             "user": "league",
             "password": "{{ stack_secrets.POSTGRES_PASSWORD }}",
             "sslmode": "verify-full",
+            "ca_cert": "/srv/delta/files/provider-ca.pem",
         },
-        "backup_database_ca_cert": "/srv/delta/files/provider-ca.pem",
         "backup_drill_image": "registry.lab.test:5000/library/postgres:17",
     }
     leagues.stacks.append(delta)

@@ -141,6 +141,7 @@ def connections(given: Options, facts: Facts) -> Verdict:
             "login_password": database.get("password"),
             "login_db": database["name"],
             "ssl_mode": database.get("sslmode"),
+            "ca_cert": database.get("ca_cert"),
             "query": CONNECTIONS.format(limit=limit, good=good),
             "expected": good,
         },

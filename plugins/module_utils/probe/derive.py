@@ -158,6 +158,7 @@ def _database(variables: Variables) -> Iterator[dict[str, Any]]:
         login_password=database.get("password"),
         login_db=database.get("name"),
         ssl_mode=database.get("sslmode"),
+        ca_cert=database.get("ca_cert"),
     )
 
 

@@ -147,9 +147,11 @@ def test_the_curl_line_can_be_pasted(shop):
 
 def test_an_external_database_is_asked_at_its_own_host():
     database = {"host": "db.example.org", "port": 5433, "name": "shop", "user": "u", "sslmode": "verify-full"}
+    database["ca_cert"] = "/etc/ssl/provider.pem"
     found = derive({"stack_name": "shop", "stack_database": database})
     probe = found["inside"][0]
     assert (probe["target"], probe["login_port"], probe["ssl_mode"]) == ("db.example.org", 5433, "verify-full")
+    assert probe["ca_cert"] == "/etc/ssl/provider.pem"
     assert "login_container" not in probe
     assert found["outside"] == []
 
