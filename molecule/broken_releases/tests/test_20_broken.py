@@ -462,6 +462,7 @@ def without_registry(server: Server) -> Iterator[None]:
         server.vps.check_output(f"iptables --delete {rule}")
 
 
+@pytest.mark.long
 def test_the_registry_is_down(stage: Stage) -> None:
     with without_registry(stage.server):
         attempt = stage.broken(stack_release="1.1.0", idle_slot_emptied=False)

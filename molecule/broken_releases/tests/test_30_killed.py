@@ -41,11 +41,9 @@ def crash(server: Server) -> Crash:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def first_release(server: Server, crash: Crash) -> Iterator[None]:
-    deploy(server, "1.0.0")
+def registry(crash: Crash) -> Iterator[None]:
     yield
     crash.unblock_registry()
-    deploy(server, "1.0.0")
 
 
 def test_a_release_may_be_killed_in_any_phase(server: Server, crash: Crash) -> None:

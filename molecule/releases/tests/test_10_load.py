@@ -42,7 +42,8 @@ def serving(server: Server) -> str:
 @pytest.fixture(scope="module", autouse=True)
 def first_release(server: Server) -> Iterator[None]:
     """Begin and end with a release that keeps its manners."""
-    deploy(server, "1.0.0")
+    if serving(server) != "1.0.0":
+        deploy(server, "1.0.0")
     yield
     deploy(server, "1.0.0")
 
@@ -192,6 +193,8 @@ class Peers:
 
 @pytest.fixture
 def peers(server: Server, tmp_path: Path) -> Peers:
+    """The same shop beside it, released with Docker Compose alone."""
+    server.playbook(str(PEERS / "prepare.yml"))
     certificate = tmp_path / "peers.pem"
     certificate.write_text(server.vps.file("/srv/peers/certificate.pem").content_string, encoding="utf-8")
     return Peers(server, certificate)

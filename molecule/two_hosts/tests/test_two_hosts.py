@@ -39,7 +39,8 @@ def said(play: Play) -> str:
 
 
 def test_a_good_release_serves_on_both_the_canary_first(canary: Crash, second: Crash) -> None:
-    deploy("1.0.0")
+    if canary.consistent()["serving"] != "1.0.0":
+        deploy("1.0.0")
     play = deploy("1.0.1")
     assert play.code == 0, play.output[-4000:]
     assert canary.consistent()["serving"] == second.consistent()["serving"] == "1.0.1"

@@ -15,7 +15,7 @@ from slipway_bench.result import ROOT
 PLACE = ROOT / "tests" / "bench" / "tenants" / "bench.py"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_way_makes_the_same_and_an_unchanged_pass_asks_the_same_of_few_and_of_many(monkeypatch):
     spec = importlib.util.spec_from_file_location("bench_of_tenants", PLACE)
     bench = importlib.util.module_from_spec(spec)
