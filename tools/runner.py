@@ -166,13 +166,16 @@ class Runner:
     def _work(self, of: int) -> None:
         while taken := self._take():
             number, stage = taken
-            outcome = self._one(number, of, stage)
-            with self._change:
+            try:
+                outcome = self._one(number, of, stage)
                 self.outcomes.append(outcome)
-                self._used.discard(stage.uses)
                 if self.fail_fast and outcome.reason:
                     self._over.set()
-                self._change.notify_all()
+            finally:
+                # Also after an error of our own: whoever waits for the same thing would wait for ever.
+                with self._change:
+                    self._used.discard(stage.uses)
+                    self._change.notify_all()
 
     def _take(self) -> tuple[int, Stage] | None:
         with self._change:

@@ -116,7 +116,7 @@ def apply(found: Plan) -> None:
 
 
 def compile_all() -> None:
-    """Timers start the command every few seconds; without bytecode nine tenths of its time go into compiling it.
+    """Timers start the command all day; without bytecode up to half of its time goes into compiling it.
 
     Python itself notices a source file that is newer, so that bytecode never hides a change made by hand.
     """
